@@ -1,0 +1,1 @@
+"""Formulations of inventory planning as Pyomo blocks; see the catalogue in the folder above."""

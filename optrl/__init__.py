@@ -1,0 +1,1 @@
+"""Inventory planning across a fulfilment network."""
