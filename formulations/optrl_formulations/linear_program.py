@@ -29,7 +29,7 @@ class Block:
         name: Name of the component it comes from.
         start: First position.
         stop: One past the last position.
-        label: Gives the name of the k-th member, for explanations.
+        label: Gives the name of the k-th member, for explanations; empty for a scalar.
     """
 
     name: str
@@ -44,6 +44,10 @@ class Block:
     def slice(self) -> slice:
         """Positions of the block."""
         return slice(self.start, self.stop)
+
+    def member_name(self, position: int) -> str:
+        """Full name of the member at `position` within the block."""
+        return _member_name(self.name, self.label(position))
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,10 @@ class DataBlock:
     cost: FloatArray
     value: FloatArray
     label: Callable[[int], str] = field(repr=False, compare=False)
+
+    def member_name(self, position: int) -> str:
+        """Full name of the member at `position`."""
+        return _member_name(self.name, self.label(position))
 
 
 @dataclass(frozen=True)
@@ -119,8 +127,12 @@ class LinearProgram:
         return shift
 
 
+def _member_name(name: str, label: str) -> str:
+    return f"{name}[{label}]" if label else name
+
+
 def _name(blocks: Mapping[str, Block], position: int) -> str:
     for block in blocks.values():
         if block.start <= position < block.stop:
-            return f"{block.name}[{block.label(position - block.start)}]"
+            return block.member_name(position - block.start)
     raise IndexError(f"position {position} lies in no block")
