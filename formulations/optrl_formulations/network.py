@@ -27,6 +27,18 @@ Unmet = Literal["lost", "backorder"]
 ResourceKind = Literal["storage", "inbound", "outbound", "lane", "budget"]
 
 
+_BY_LANE = (
+    "allowed",
+    "lane_cost",
+    "fixed_cost",
+    "lot_size",
+    "minimum_quantity",
+    "maximum_quantity",
+    "setup_time",
+)
+_BY_NODE = ("holding_cost", "shortage_cost", "terminal_value", "service_level", "supply_capacity")
+
+
 class NodeKind(IntEnum):
     """What a node does: suppliers never run out, customers hold no stock."""
 
@@ -143,16 +155,8 @@ class Network:
         shapes: Mapping[str, tuple[int, ...]] = {
             **dict.fromkeys(("unit_cost", "volume", "weight", "time"), (n,)),
             **dict.fromkeys(("joint_fixed_cost", "review_period", "review_offset"), (a,)),
-            **dict.fromkeys(
-                ("allowed", "lane_cost", "fixed_cost", "lot_size", "minimum_quantity")
-                + ("maximum_quantity", "setup_time"),
-                (n, a),
-            ),
-            **dict.fromkeys(
-                ("holding_cost", "shortage_cost", "terminal_value", "service_level")
-                + ("supply_capacity",),
-                (n, v),
-            ),
+            **dict.fromkeys(_BY_LANE, (n, a)),
+            **dict.fromkeys(_BY_NODE, (n, v)),
         }
         for name, shape in shapes.items():
             found = getattr(self, name).shape

@@ -1,0 +1,235 @@
+"""Numbers a replenishment problem is solved for, and the coefficients that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from optrl_formulations.network import BoolArray, FloatArray, IntArray, Network
+from optrl_formulations.replenishment_layout import ReplenishmentLayout
+
+
+@dataclass(frozen=True)
+class StockValue:
+    """A concave value of stock held: decreasing marginal values over successive widths.
+
+    The stock measure of a member is the item's stock at the end of the period over
+    ``on_hand_nodes`` plus what is on its way into ``transit_nodes``. Held stock y is credited
+    with sum_s marginal_value_s * min(width_s, max(0, y - width_1 - ... - width_{s-1})). With
+    marginal values (h + p) P(error > y) this is the expected shortage that a safety stock saves
+    (Porteus, Foundations of Stochastic Inventory Theory, 2002, chapter 1: the derivative of the
+    newsvendor's loss function).
+
+    Attributes:
+        on_hand_nodes: Shape (V,).
+        transit_nodes: Shape (V,); orders into these nodes count from release to arrival.
+        width: Shape (N, M, S) for the outcomes of the tree in order, in item units.
+        marginal_value: Shape (N, M, S), falling along the last axis, money per unit (not yet
+            discounted nor weighted with probability).
+    """
+
+    on_hand_nodes: BoolArray
+    transit_nodes: BoolArray
+    width: FloatArray
+    marginal_value: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.width.shape != self.marginal_value.shape or self.width.ndim != 3:
+            raise ValueError(
+                f"width {self.width.shape} and marginal_value {self.marginal_value.shape} must "
+                "both have shape (items, outcomes, segments)"
+            )
+        if (np.diff(self.marginal_value, axis=2) > 1e-12).any() or (self.marginal_value < 0).any():
+            raise ValueError("marginal values must be nonnegative and fall from segment to segment")
+        if (self.width < 0).any():
+            raise ValueError("widths must be nonnegative")
+
+
+@dataclass(frozen=True)
+class ReplenishmentData:
+    """State at the first decision and what may come.
+
+    Attributes:
+        on_hand: Stock that the first decision sees, shape (N, V).
+        due: Pipeline, [..., k] arrives k + 1 periods after the first decision, shape (N, V, K).
+        backlog: Demand waiting, shape (N, V).
+        demand: Demand by tree node of its outcome, shape (N, V, tree nodes); roots are ignored.
+        frozen: Orders fixed for the first F periods, shape (N, A, F).
+        stock_values: Value of stock beyond `Network.terminal_value`, for uncertainty that the
+            tree leaves out.
+        largest_order: Bound on an order where integers need one, shape (N, A), or None to derive
+            it from demand. It must be given when demand is pushed later.
+    """
+
+    on_hand: FloatArray
+    due: FloatArray
+    backlog: FloatArray
+    demand: FloatArray
+    frozen: FloatArray | None = None
+    stock_values: tuple[StockValue, ...] = ()
+    largest_order: FloatArray | None = field(default=None)
+
+    def check(self, layout: ReplenishmentLayout) -> None:
+        """Raise ValueError where shapes or signs do not fit."""
+        n, v, a, nodes = layout.shape
+        expected = {"on_hand": (n, v), "backlog": (n, v), "demand": (n, v, nodes)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
+        if self.due.ndim != 3 or self.due.shape[:2] != (n, v):
+            raise ValueError(f"due has shape {self.due.shape}, expected ({n}, {v}, periods)")
+        for name in ("on_hand", "due", "backlog", "demand"):
+            values = getattr(self, name)
+            if not np.isfinite(values).all() or (values < 0).any():
+                raise ValueError(f"{name} must be finite and nonnegative")
+        if (self.on_hand[~layout.stocked] > 0).any():
+            item, node = np.argwhere((self.on_hand > 0) & ~layout.stocked)[0]
+            raise ValueError(
+                f"item {layout.network.items[item]!r} has stock at node "
+                f"{layout.network.nodes[node]!r}, which no lane of the item touches"
+            )
+        if self.frozen is not None and self.frozen.size and self.frozen.shape[:2] != (n, a):
+            raise ValueError(f"frozen has shape {self.frozen.shape}, expected ({n}, {a}, periods)")
+
+
+def column_costs(layout: ReplenishmentLayout) -> Mapping[str, Mapping[str, FloatArray]]:
+    """Objective coefficients by column block and kind of cost (expected, discounted)."""
+    network, tree = layout.network, layout.tree
+    end = network.discount**tree.periods
+    item, lane, node = layout.order
+    weight = layout.decision_weight[node]
+    late = tree.depth[node] + network.lead_time[lane] >= tree.periods
+    order = {
+        "transport": network.lane_cost[item, lane] * weight,
+        "purchase": network.purchase_cost[item, lane] * weight,
+        "terminal": -network.terminal_value[item, network.destination[lane]]
+        * (tree.probability[node] * end * late),
+    }
+    item, lane, node = layout.serve
+    weight = layout.node_probability[node]
+    serve = {
+        "transport": network.lane_cost[item, lane] * weight,
+        "purchase": network.purchase_cost[item, lane] * weight,
+    }
+    item, place, node = layout.on_hand
+    leaf = tree.depth[node] == tree.periods
+    on_hand = {
+        "holding": network.holding_cost[item, place] * layout.node_probability[node],
+        "terminal": -network.terminal_value[item, place] * (tree.probability[node] * end * leaf),
+    }
+    item, place, node = layout.demand
+    unmet = {"shortage": network.shortage_cost[item, place] * layout.node_probability[node]}
+    resource, node = layout.overflow
+    price = np.array([r.overflow_cost for r in network.resources])
+    overflow = {"overflow": price[resource] * layout.node_probability[node]}
+    item, lane, node = layout.used
+    used = {"fixed": network.fixed_cost[item, lane] * layout.decision_weight[node]}
+    lane, node = layout.lane_used
+    lane_used = {"joint_fixed": network.joint_fixed_cost[lane] * layout.decision_weight[node]}
+    return {
+        "order": order,
+        "serve": serve,
+        "sales": {},
+        "unmet": unmet,
+        "on_hand": on_hand,
+        "overflow": overflow,
+        "used": used,
+        "lots": {},
+        "lane_used": lane_used,
+    }
+
+
+def pipeline_credit(layout: ReplenishmentLayout, periods: int) -> FloatArray:
+    """Terminal value of pipeline that arrives after the horizon, by `initial_due` member."""
+    item, place, k = layout.initial_due(periods)
+    end = layout.network.discount**layout.tree.periods
+    return -layout.network.terminal_value[item, place] * (end * (k + 1 >= layout.tree.periods))
+
+
+def order_limit(layout: ReplenishmentLayout, data: ReplenishmentData) -> FloatArray:
+    """An upper bound on each order that keeps an optimal solution, shape of `layout.order`.
+
+    An order beyond all demand that can still come, with the stock values' widths, rounded up to
+    a lot, buys stock that nothing uses; shared capacities bound it too. It presumes that
+    terminal values do not exceed the cost of procuring a unit.
+    """
+    network, tree = layout.network, layout.tree
+    item, lane, node = layout.order
+    limit = network.maximum_quantity[item, lane].copy()
+    if data.largest_order is not None:
+        limit = np.minimum(limit, data.largest_order[item, lane])
+    else:
+        remaining = np.zeros((len(network.items), len(tree.parent)))
+        total = data.demand.sum(axis=1)
+        for child in tree.outcomes[::-1]:
+            parent = tree.parent[child]
+            remaining[:, parent] = np.maximum(
+                remaining[:, parent], total[:, child] + remaining[:, child]
+            )
+        extra = data.backlog.sum(axis=1)
+        for value in data.stock_values:
+            extra = extra + value.width.sum(axis=2).max(axis=1)
+        wanted = remaining[item, node] + extra[item]
+        lot = network.lot_size[item, lane]
+        wanted = np.where(lot > 0, np.ceil(wanted / np.where(lot > 0, lot, 1)) * lot, wanted)
+        limit = np.minimum(limit, np.maximum(wanted, network.minimum_quantity[item, lane]))
+    after, before = tree.depth[node], network.resources
+    for resource in before:
+        covered = np.zeros(len(network.lanes), dtype=bool)
+        covered[network.lanes_of(resource)] = True
+        use = resource.use[item]
+        room = resource.capacity_at(layout.first_period, tree.periods)[after]
+        if resource.takes_setup_time:
+            room = np.maximum(room - network.setup_time[item, lane], 0.0)
+        binds = covered[lane] & (use > 0)
+        limit[binds] = np.minimum(limit[binds], (room / np.where(use > 0, use, 1.0))[binds])
+    if data.frozen is not None and data.frozen.size:
+        periods = data.frozen.shape[2]
+        fixed = tree.depth[node] < periods
+        limit[fixed] = np.maximum(
+            limit[fixed], data.frozen[item[fixed], lane[fixed], tree.depth[node][fixed]]
+        )
+    return limit
+
+
+def order_bounds(
+    layout: ReplenishmentLayout, data: ReplenishmentData
+) -> tuple[FloatArray, FloatArray]:
+    """Column bounds of `layout.order`: frozen orders are fixed, others up to their maximum."""
+    item, lane, node = layout.order
+    upper = layout.network.maximum_quantity[item, lane].copy()
+    lower = np.zeros(len(upper))
+    if data.frozen is not None and data.frozen.size:
+        depth = layout.tree.depth[node]
+        fixed = depth < data.frozen.shape[2]
+        lower[fixed] = upper[fixed] = data.frozen[item[fixed], lane[fixed], depth[fixed]]
+        _refuse_frozen_without_order(layout, data.frozen)
+    return lower, upper
+
+
+def _refuse_frozen_without_order(layout: ReplenishmentLayout, frozen: FloatArray) -> None:
+    n, _, a, nodes = layout.shape
+    exists = layout.order.positions((n, a, nodes)) >= 0
+    root = int(np.flatnonzero(layout.tree.parent < 0)[0])
+    for item, lane, period in np.argwhere(frozen > 0):
+        if period >= layout.tree.periods:
+            continue
+        at_depth: IntArray = np.flatnonzero(layout.tree.depth == period)
+        node = at_depth[0] if len(at_depth) else root
+        if not exists[item, lane, node]:
+            raise ValueError(
+                f"frozen order of item {layout.network.items[item]!r} on lane "
+                f"{layout.network.lanes[lane]} in period {layout.first_period + period}: the lane "
+                "does not carry it then (allowed, order calendar)"
+            )
+
+
+def stock_measure(network: Network, value: StockValue) -> tuple[IntArray, IntArray]:
+    """Nodes whose stock counts and replenishment lanes whose pipeline counts."""
+    lanes = network.replenishment_lanes
+    return (
+        np.flatnonzero(value.on_hand_nodes),
+        lanes[value.transit_nodes[network.destination[lanes]]],
+    )
