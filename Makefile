@@ -1,0 +1,53 @@
+# The developer's whole vocabulary. Every target makes the environment it needs.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread per process: tests and solves run side by side, and results do not depend on cores.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo check fix test wheel docs bench clean
+
+help:  ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/ready  ## plan the Iowa network from its tables and judge all policies on the kept weeks
+	$(BIN)/optrl check examples/iowa/instance
+	$(BIN)/optrl plan examples/iowa/instance --out out/iowa
+
+check: $(VENV)/ready  ## format, lint, types and import floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/ready  ## format, and repair what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(VENV)/ready  ## all tests, on two processes
+	$(BIN)/pytest -n 2
+
+wheel: $(VENV)/ready  ## build the wheel, install it into an empty environment and use it there
+	rm -rf dist build/wheel
+	$(BIN)/python -m build --wheel --outdir dist
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	cd build/wheel && bin/optrl check ../../examples/iowa/instance
+
+docs: $(VENV)/ready  ## build the documentation; every example runs, every warning fails
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/ready  ## benchmarks with ratios against named peers, and the long studies
+	$(BIN)/python benchmarks/resolve.py
+	$(BIN)/python benchmarks/simulate.py
+	$(BIN)/python benchmarks/known_values.py
+	$(BIN)/python benchmarks/iowa_replay.py
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) build dist docs/_build docs/auto_examples out

@@ -1,0 +1,199 @@
+"""A replenishment problem that is solved again and again as time moves on.
+
+The problem is compiled once for a tree of fixed shape; every new period pushes state, demand,
+order calendar, frozen orders, capacities and stock values into the program and solves from the
+last basis. Problems with integers are built anew, since their order limits follow demand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from optrl_formulations.network import BoolArray, FloatArray, Network
+from optrl_formulations.replenishment_arrays import build_replenishment
+from optrl_formulations.replenishment_data import ReplenishmentData, StockValue
+from optrl_formulations.replenishment_layout import ReplenishmentLayout
+from optrl_formulations.scenario_tree import ScenarioTree
+
+from optrl.solver import Model, Solution
+from optrl.solver.highs import Progress
+
+
+@dataclass(frozen=True)
+class StageState:
+    """What a decision sees, for one scenario.
+
+    Attributes:
+        on_hand: Shape (N, V).
+        due: [..., k] arrives k + 1 periods from now, shape (N, V, K).
+        backlog: Shape (N, V).
+    """
+
+    on_hand: FloatArray
+    due: FloatArray
+    backlog: FloatArray
+
+
+@dataclass(frozen=True)
+class StageSolution:
+    """A solved stage problem, decoded.
+
+    Attributes:
+        layout: Components of the problem.
+        solution: What the solver found.
+    """
+
+    layout: ReplenishmentLayout
+    solution: Solution
+
+    def _dense(self, name: str) -> FloatArray:
+        n, v, a, nodes = self.layout.shape
+        shape = {"order": (n, a, nodes), "serve": (n, a, nodes)}.get(name, (n, v, nodes))
+        index = self.layout.demand if name == "unmet" else getattr(self.layout, name)
+        dense: FloatArray = index.scatter(self.solution.values(name), shape)
+        return np.maximum(dense, 0.0)
+
+    @property
+    def order(self) -> FloatArray:
+        """Released by tree node of decision, shape (N, A, tree nodes)."""
+        return self._dense("order")
+
+    @property
+    def serve(self) -> FloatArray:
+        """Served over serving lanes by outcome, shape (N, A, tree nodes)."""
+        return self._dense("serve")
+
+    @property
+    def first_order(self) -> FloatArray:
+        """Released now, averaged over the tree's roots with their weights, shape (N, A)."""
+        tree = self.layout.tree
+        roots = np.flatnonzero(tree.parent < 0)
+        return np.asarray(self.order[:, :, roots] @ tree.probability[roots])
+
+    def prices(self) -> FloatArray:
+        """Price of each resource by tree node of its row, shape (R, tree nodes).
+
+        What the plan's expected cost falls by with one more unit of capacity; for problems with
+        integers, with the integers fixed.
+        """
+        fixed = self.solution
+        if fixed.row_dual is None:
+            fixed = fixed.fixed_duals()
+        duals = fixed.duals("capacity")
+        shape = (len(self.layout.network.resources), len(self.layout.tree.parent))
+        return np.maximum(-self.layout.resource_rows.scatter(duals, shape), 0.0)
+
+
+class StageProblem:
+    """A replenishment problem over a tree of fixed shape, for one network.
+
+    Args:
+        network: Network, its customers usually merged (`optrl.aggregation`).
+        tree: What is known when.
+        demand_pairs: Which items have demand at which nodes, shape (N, V).
+        frozen: Orders fixed from period `frozen_start` on, shape (N, A, F).
+        frozen_start: Absolute period of the first frozen orders.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        tree: ScenarioTree,
+        demand_pairs: BoolArray,
+        *,
+        frozen: FloatArray | None = None,
+        frozen_start: int = 0,
+    ) -> None:
+        """See the class."""
+        self.network = network
+        self.tree = tree
+        self.demand_pairs = demand_pairs
+        self.frozen = frozen if frozen is not None and frozen.size else None
+        self.frozen_start = frozen_start
+        # The calendar moves with the period, so it becomes bounds; columns exist for all periods.
+        always = replace(
+            network,
+            review_period=np.ones_like(network.review_period),
+            review_offset=np.zeros_like(network.review_offset),
+            closed=frozenset(),
+        )
+        self._always = always
+        self._layout = ReplenishmentLayout(always, tree, 0, demand_pairs)
+        self._model: Model | None = None
+
+    def solve(
+        self,
+        state: StageState,
+        period: int,
+        demand: FloatArray,
+        stock_values: tuple[StockValue, ...] = (),
+        *,
+        time_limit: float | None = None,
+        relative_gap: float | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> StageSolution:
+        """Solve the problem as seen in absolute period `period`.
+
+        Args:
+            state: What the decision sees.
+            period: Absolute period of the first decision.
+            demand: Demand by tree node of its outcome, shape (N, V, tree nodes).
+            stock_values: Value of stock for uncertainty that the tree leaves out; their number
+                and shapes stay the same from call to call.
+            time_limit: Seconds.
+            relative_gap: At which a MIP may stop.
+            progress: Called with the state of a long MIP.
+
+        Raises:
+            optrl.solver.InfeasibleError: If no plan satisfies all limits, naming those in conflict.
+        """
+        layout = replace(self._layout, first_period=period)
+        data = ReplenishmentData(
+            on_hand=state.on_hand,
+            due=state.due,
+            backlog=state.backlog,
+            demand=demand,
+            stock_values=stock_values,
+        )
+        if self._model is None or self.network.has_integers:
+            self._model = Model(build_replenishment(layout, data))
+        else:
+            self._push(self._model, layout, data)
+        lower, upper = self._order_bounds(layout)
+        self._model.push_bounds("order", lower, upper)
+        solution = self._model.solve(
+            time_limit=time_limit, relative_gap=relative_gap, progress=progress
+        )
+        return StageSolution(layout, solution)
+
+    def _push(self, model: Model, layout: ReplenishmentLayout, data: ReplenishmentData) -> None:
+        model.push_data("demand", layout.demand.gather(data.demand))
+        model.push_data("initial_on_hand", layout.initial_on_hand.gather(data.on_hand))
+        due = layout.initial_due(data.due.shape[2])
+        model.push_data("initial_due", due.gather(data.due))
+        if layout.network.unmet == "backorder":
+            model.push_data("initial_backlog", layout.initial_backlog.gather(data.backlog))
+        model.push_row_bounds(
+            "capacity", np.full(len(layout.resource_rows), -np.inf), layout.resource_capacity
+        )
+        weight = layout.node_probability[self.tree.outcomes][None, :, None]
+        for k, value in enumerate(data.stock_values):
+            name = f"stock_value_{k}"
+            model.push_bounds(name, np.zeros(value.width.size), value.width.ravel())
+            model.push_cost(name, -(value.marginal_value * weight).ravel())
+
+    def _order_bounds(self, layout: ReplenishmentLayout) -> tuple[FloatArray, FloatArray]:
+        network, tree = self.network, self.tree
+        item, lane, node = layout.order
+        depth = tree.depth[node]
+        calendar = network.open_periods(layout.first_period, tree.periods)
+        is_open = calendar[lane, depth]
+        upper = np.where(is_open, network.maximum_quantity[item, lane], 0.0)
+        lower = np.zeros(len(upper))
+        if self.frozen is not None:
+            offset = layout.first_period + depth - self.frozen_start
+            fixed = (offset >= 0) & (offset < self.frozen.shape[2])
+            lower[fixed] = upper[fixed] = self.frozen[item[fixed], lane[fixed], offset[fixed]]
+        return lower, upper
