@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from optrl_formulations.network import FloatArray, IntArray
+
+from optrl.instance import Instance
 
 
 @runtime_checkable
@@ -45,5 +47,41 @@ class DemandModel(Protocol):
 
         Returns:
             Shape (N, G). Models with correlated nodes or periods account for it.
+        """
+        ...
+
+
+TotalFamily = Literal["negative_binomial", "gamma", "normal"]
+
+
+@runtime_checkable
+class TotalShape(Protocol):
+    """What a model may add: the distribution that its totals are taken to have.
+
+    Totals of models without it are taken as gamma distributed.
+    """
+
+    total_family: ClassVar[TotalFamily]
+    """Distribution matched to mean and variance of totals."""
+
+    @property
+    def unit(self) -> FloatArray:
+        """Demand comes in multiples of it, shape (N,); 0 for continuous demand."""
+        ...
+
+
+@runtime_checkable
+class FittedDemand(DemandModel, Protocol):
+    """A demand model that can be fitted to an instance; the package is walked for these."""
+
+    name: ClassVar[str]
+    """Name of the family in instance files and on the command line."""
+
+    @classmethod
+    def fit(cls, instance: Instance) -> Self:
+        """Fit to the instance's forecast where given, else to its demand before `start`.
+
+        Raises:
+            optrl.errors.OptrlError: If forecast and history do not hold what the family needs.
         """
         ...

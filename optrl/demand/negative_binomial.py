@@ -1,0 +1,179 @@
+"""Negative binomial demand in units, with shocks common to an item's nodes and periods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+from optrl_formulations.network import FloatArray, IntArray
+
+from optrl.demand.base import TotalFamily
+from optrl.demand.dispersion import (
+    LARGEST_SIZE,
+    SMALLEST_SIZE,
+    estimate_dispersion,
+    level_variance,
+)
+from optrl.demand.estimate import HistoryError, expected_demand
+from optrl.demand.paths import Path
+from optrl.demand.totals import group_sum, independent_total, scenario_blocks
+from optrl.instance import Instance
+
+LEVEL_HORIZON = 13
+"""Periods over which the error of the level is measured; chosen by coverage within history."""
+
+
+@dataclass(frozen=True)
+class NegativeBinomial:
+    """Negative binomial demand, in multiples of a unit.
+
+    Given the shocks, demand of item i at node j in period t is ``unit[i]`` times a negative
+    binomial of mean ``Z[i, t] U[i] m[i, j, t] / unit[i]`` and size ``size[i, j]``. Z is drawn
+    each period and shared by the nodes, U is drawn once a path: an error of the level. Both are
+    gamma with mean 1. Without shocks the variance is unit m + m**2 / size.
+
+    Attributes:
+        nodes: Node index of each demand node, shape (D,).
+        path: Expected demand m, item units.
+        size: Size k, shape (N, D); larger is nearer to Poisson.
+        unit: Demand comes in multiples of it, shape (N,); ones when empty.
+        shock_variance: Variance s of Z, shape (N,); zeros when empty.
+        level_variance: Variance u of U, shape (N,); zeros when empty.
+    """
+
+    name: ClassVar[str] = "negative_binomial"
+    total_family: ClassVar[TotalFamily] = "negative_binomial"
+
+    nodes: IntArray
+    path: Path
+    size: FloatArray
+    unit: FloatArray = field(default_factory=lambda: np.ones(0))
+    shock_variance: FloatArray = field(default_factory=lambda: np.zeros(0))
+    level_variance: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        items = self.path.shape[0]
+        for name, default in (("unit", 1.0), ("shock_variance", 0.0), ("level_variance", 0.0)):
+            given = getattr(self, name)
+            if not len(given):
+                object.__setattr__(self, name, np.full(items, default))
+            elif given.shape != (items,):
+                raise ValueError(f"{name} has shape {given.shape}, expected {(items,)}")
+        if self.size.shape != self.path.shape:
+            raise ValueError(f"size has shape {self.size.shape}, expected {self.path.shape}")
+        if not ((self.size > 0).all() and (self.unit > 0).all()):
+            raise ValueError("size and unit must be positive")
+
+    @classmethod
+    def geometric(cls, nodes: IntArray, path: Path) -> Self:
+        """Geometric demand on 0, 1, 2, ...: the case of size 1."""
+        return cls(nodes, path, np.ones(path.shape))
+
+    @classmethod
+    def fit(cls, instance: Instance) -> Self:
+        """Expected demand from the forecast or history, spread from the forecast or residuals.
+
+        The unit is 1 where an item's history is all integer, else the typical order of its
+        smallest nodes. A forecast's standard deviation gives size alone, as the ratio of sums
+        over its periods, and no shocks.
+
+        Raises:
+            HistoryError: If neither history nor a forecast's standard deviation shows the spread.
+        """
+        expected = expected_demand(instance, cls.name)
+        nodes, forecast = instance.demand.nodes, instance.forecast
+        if forecast is not None and forecast.standard_deviation is not None:
+            excess = (forecast.standard_deviation**2 - forecast.mean).sum(axis=2)
+            square = (forecast.mean**2).sum(axis=2)
+            size = np.divide(
+                square, excess, out=np.full_like(square, LARGEST_SIZE), where=excess > 0
+            )
+            return cls(nodes, expected.path, np.clip(size, SMALLEST_SIZE, LARGEST_SIZE))
+        if expected.rates is None:
+            raise HistoryError(
+                f"demand family {cls.name!r}: the forecast has no standard deviation and history "
+                f"holds {expected.history.shape[2]} periods: add the column or more history, or "
+                "choose demand_family 'poisson'"
+            )
+        rates, history = expected.rates, expected.history
+        integer = (history == np.round(history)).all(axis=(1, 2))
+        spread = estimate_dispersion(history, rates.one_step, rates.active)
+        unit = np.where(integer, 1.0, spread.unit)
+        if integer.any():
+            spread = estimate_dispersion(history, rates.one_step, rates.active, unit)
+        level = level_variance(
+            history,
+            instance.demand.first_period,
+            instance.season,
+            min(LEVEL_HORIZON, history.shape[2] // 4),
+        )
+        return cls(nodes, expected.path, spread.size, unit, spread.shock_variance, level)
+
+    @property
+    def common_variance(self) -> FloatArray:
+        """Variance c of the product of both shocks, shape (N,)."""
+        common: FloatArray = (1 + self.shock_variance) * (1 + self.level_variance) - 1
+        return common
+
+    def mean(self, first: int, periods: int) -> FloatArray:
+        """Expected demand, shape (N, D, periods)."""
+        return self.path.at(first, periods)
+
+    def variance(self, first: int, periods: int) -> FloatArray:
+        """The sum unit m + (1 + c) m**2 / size + c m**2, shape (N, D, periods)."""
+        mean = self.path.at(first, periods)
+        return self._own_variance(mean) + self.common_variance[:, None, None] * mean**2
+
+    def _own_variance(self, mean: FloatArray) -> FloatArray:
+        """What is independent between nodes and periods, shape of `mean`."""
+        relative = (1 + self.common_variance)[:, None] / self.size
+        own: FloatArray = self.unit[:, None, None] * mean + relative[:, :, None] * mean**2
+        return own
+
+    def total_variance(self, groups: FloatArray, first: int, periods: int) -> FloatArray:
+        """Variance of totals over periods and groups (N, D, G) of nodes, shape (N, G).
+
+        With M[t] the group's mean in period t: own variances, plus s (1 + u) sum M[t]**2, plus
+        u (sum M[t])**2.
+        """
+        mean = self.path.at(first, periods)
+        group = group_sum(groups, mean)
+        each = (self.shock_variance * (1 + self.level_variance))[:, None]
+        total: FloatArray = (
+            independent_total(groups, self._own_variance(mean))
+            + each * (group**2).sum(axis=2)
+            + self.level_variance[:, None] * group.sum(axis=2) ** 2
+        )
+        return total
+
+    def sample(
+        self, scenarios: int, first: int, periods: int, generator: np.random.Generator
+    ) -> FloatArray:
+        """Draw demand paths, shape (S, N, D, periods), as Poisson with gamma means."""
+        mean = self.path.at(first, periods)
+        items, demand_nodes = self.path.shape
+        shock = _gamma(generator, self.shock_variance[:, None], (scenarios, items, periods))
+        shock = shock * _gamma(generator, self.level_variance, (scenarios, items))[:, :, None]
+        shock = shock.reshape(scenarios, -1)
+        live = np.flatnonzero(mean)
+        item, period = live // (demand_nodes * periods), live % periods
+        size = self.size.ravel()[live // periods]
+        unit = self.unit[item]
+        rate = mean.ravel()[live] / (unit * size)
+        source = item * periods + period
+        paths = np.zeros((scenarios, mean.size))
+        for block in scenario_blocks(scenarios, len(live)):
+            draw = generator.standard_gamma(size, size=(block.stop - block.start, len(live)))
+            draw *= rate
+            draw *= shock[block].take(source, axis=1)
+            paths[block, live] = generator.poisson(draw) * unit
+        return paths.reshape(scenarios, *mean.shape)
+
+
+def _gamma(
+    generator: np.random.Generator, variance: FloatArray, shape: tuple[int, ...]
+) -> FloatArray:
+    """Gamma draws with mean 1; where the variance is zero, 1."""
+    size = 1 / np.maximum(variance, 1e-12)
+    return np.where(variance > 0, generator.standard_gamma(size, size=shape) / size, 1.0)
