@@ -7,7 +7,7 @@ around 2015, chosen by us, not measured at the state's warehouse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 class BuildError(Exception):
@@ -91,3 +91,20 @@ class Assumptions:
     storage_slack: float = 1.05
     budget_slack: float = 1.0
     overflow_cost: float = 0.10
+
+    def __post_init__(self) -> None:
+        least = {
+            **dict.fromkeys(("horizon", "centres", "serving_least", "smoothing_weeks"), 1),
+            "reference_weeks": max(52, self.smoothing_weeks),  # one year at least
+            "serving_most": self.serving_least,
+            "markup": 1,
+        }
+        most = {"history_share": 1, "terminal_share": 1, "peak_quantile": 1}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, str):
+                continue
+            low, high = least.get(field.name, 0), most.get(field.name, float("inf"))
+            if not low <= value <= high:  # NaN compares false
+                option = "--" + field.name.replace("_", "-")
+                raise BuildError(f"{option} {value} is not between {low} and {high}")

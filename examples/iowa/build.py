@@ -145,7 +145,11 @@ def find_census(arguments: argparse.Namespace) -> Path:
 
 
 def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Assumptions]:
-    """Command line: the inputs, and any assumption under its own name."""
+    """Command line: the inputs, and any assumption under its own name.
+
+    Raises:
+        BuildError: If an assumption is out of its bounds.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--sales", type=Path, nargs="+", required=True, help="brand files, folders")
     parser.add_argument("--lead-times", type=Path, required=True, help="SCMS deliveries, CSV")
@@ -169,8 +173,8 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Assumptions]:
 
 def main(argv: list[str] | None = None) -> int:
     """Build; 0 on success, 2 with one clear message otherwise."""
-    arguments, rules = parse(argv)
     try:
+        arguments, rules = parse(argv)
         build(arguments, rules)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -28,12 +28,21 @@ def read_table(path: Path, columns: dict[str, type[pl.DataType]]) -> pl.DataFram
     """
     try:
         table = pl.read_csv(path, infer_schema=False)
-        missing = [name for name in columns if name not in table.columns]
-        if missing:
-            raise BuildError(f"{path}: columns {missing} are missing, it has {table.columns}")
-        return table.select(pl.col(name).cast(kind) for name, kind in columns.items())
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise BuildError(f"{path}: cannot be read ({error})") from error
+        reason = str(error).split("\n")[0]
+        raise BuildError(f"{path}: cannot be read as CSV ({reason})") from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise BuildError(f"{path}: columns {missing} are missing, it has {table.columns}")
+    typed = table.select(pl.col(name).cast(kind, strict=False) for name, kind in columns.items())
+    for name, kind in columns.items():
+        wrong = (table[name].is_not_null() & typed[name].is_null()).arg_true()
+        if len(wrong):
+            row = int(wrong[0])
+            raise BuildError(
+                f"{path}, row {row + 2}: {name} {table[name][row]!r} is no {kind.__name__}"
+            )
+    return typed
 
 
 def read_towns(folder: Path, census: Path, state: str) -> pl.DataFrame:
@@ -62,7 +71,7 @@ def read_towns(folder: Path, census: Path, state: str) -> pl.DataFrame:
 
 
 def read_cities(folder: Path) -> pl.DataFrame:
-    """All cities of the gazetteer: state, town, town_key, county, county_key, coordinates."""
+    """All cities with coordinates: state, town, town_key, county, county_key, coordinates."""
     table = read_table(
         folder / CITIES,
         {"STATE_CODE": pl.String, "CITY": pl.String, "COUNTY": pl.String}
@@ -76,7 +85,7 @@ def read_cities(folder: Path) -> pl.DataFrame:
         place_key("COUNTY").fill_null("").alias("county_key"),
         pl.col("LATITUDE").alias("latitude"),
         pl.col("LONGITUDE").alias("longitude"),
-    )
+    ).drop_nulls(["latitude", "longitude"])
 
 
 def find_town(cities: pl.DataFrame, town: str, state: str) -> tuple[float, float]:

@@ -69,7 +69,8 @@ def read_brand(brand: str, path: Path) -> pl.DataFrame:
     try:
         table = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise BuildError(f"{path}: cannot be read as CSV ({error})") from error
+        reason = str(error).split("\n")[0]
+        raise BuildError(f"{path}: cannot be read as CSV ({reason})") from error
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise BuildError(f"{path}: columns {missing} are missing, it has {table.columns}")
