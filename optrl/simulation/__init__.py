@@ -1,0 +1,1 @@
+"""Simulation: state and decision, the order of events, rollouts and indicators."""

@@ -1,0 +1,106 @@
+"""Costs of a period, by kind; terms whose coefficients are all zero take no work."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from optrl_formulations.network import FloatArray, IntArray, Network
+from torch import Tensor
+
+from optrl.simulation.rows import Weights
+
+COST_KINDS = (
+    "purchase",
+    "transport",
+    "fixed",
+    "joint_fixed",
+    "holding",
+    "shortage",
+    "overflow",
+)
+
+
+class _Terms:
+    """Named sums of coefficient times quantity over rows and items."""
+
+    def __init__(self, coefficients: dict[str, FloatArray], dtype: torch.dtype) -> None:
+        present = {kind: c for kind, c in coefficients.items() if c.any()}
+        self.kinds = tuple(present)
+        self._weights = Weights(list(present.values()), dtype) if present else None
+
+    def __call__(self, x: Tensor) -> dict[str, Tensor]:
+        if self._weights is None:
+            return {}
+        return dict(zip(self.kinds, self._weights(x).unbind(1), strict=True))
+
+
+class CostRates:
+    """Coefficients of an instance.
+
+    Args:
+        network: The network.
+        stocking: Stocking nodes, shape (M,).
+        demand_nodes: Demand nodes, shape (D,).
+        items: Items simulated.
+        dtype: Floating type.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        stocking: IntArray,
+        demand_nodes: IntArray,
+        items: slice,
+        dtype: torch.dtype,
+    ) -> None:
+        self._flow, self._use, self._joint = [], [], []
+        for lanes in (network.replenishment_lanes, network.serving_lanes):
+            flow = {
+                "transport": network.lane_cost[items][:, lanes],
+                "purchase": network.purchase_cost[items][:, lanes],
+            }
+            self._flow.append(_Terms(flow, dtype))
+            fixed = np.where(network.allowed, network.fixed_cost, 0.0)[items][:, lanes]
+            self._use.append(_Terms({"fixed": fixed}, dtype))
+            joint = network.joint_fixed_cost[lanes]
+            self._joint.append(torch.from_numpy(joint).to(dtype) if joint.any() else None)
+        unit_cost = network.unit_cost[items][:, None]
+        holding = network.holding_cost[items][:, stocking]
+        value = np.broadcast_to(unit_cost, holding.shape)
+        self._stock = _Terms(
+            {"holding": holding, "stock_value": value, "stock": np.ones_like(holding)}, dtype
+        )
+        shortage = network.shortage_cost[items][:, demand_nodes]
+        self._shortage = _Terms({"shortage": shortage}, dtype)
+        self._sold = _Terms({"sold_value": np.broadcast_to(unit_cost, shortage.shape)}, dtype)
+        self._terminal = _Terms({"terminal": network.terminal_value[items][:, stocking]}, dtype)
+
+    def flows(self, released: Tensor, served: Tensor) -> dict[str, Tensor]:
+        """Purchase, transport, fixed and joint fixed cost of a period, each of shape (S,)."""
+        result: dict[str, Tensor] = {}
+        for position, q in enumerate((released, served)):
+            terms = self._flow[position](q)
+            if self._use[position].kinds:
+                terms |= self._use[position]((q > 0).to(q.dtype))
+            joint = self._joint[position]
+            if joint is not None:
+                terms["joint_fixed"] = joint @ (q > 0).any(2).to(q.dtype)
+            for kind, value in terms.items():
+                result[kind] = result[kind] + value if kind in result else value
+        return result
+
+    def stock(self, stock: Tensor) -> dict[str, Tensor]:
+        """Holding cost, stock at purchase price and stock in units, each of shape (S,)."""
+        return self._stock(stock)
+
+    def shortage(self, short: Tensor) -> dict[str, Tensor]:
+        """Shortage cost of what is lost or waiting."""
+        return self._shortage(short)
+
+    def sold(self, sold: Tensor) -> dict[str, Tensor]:
+        """What is sold, at purchase price."""
+        return self._sold(sold)
+
+    def terminal(self, left: Tensor) -> Tensor:
+        """Value of what is left (M, S, N) when the horizon ends, not discounted, shape (S,)."""
+        return self._terminal(left).get("terminal", left.new_zeros(left.shape[1]))

@@ -1,0 +1,200 @@
+"""Step 5 of a period: demand is served.
+
+A stocking node serves its own demand first. Customers are then served over serving lanes in
+ranks: the r-th cheapest lane of every customer at once (lane cost ascending, ties in lane
+order), customers that ask one node in the same rank being rationed in proportion. Resources
+limit serving by what replenishment left of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from optrl_formulations.network import IntArray, Network, NodeKind
+from torch import Tensor
+
+from optrl.simulation.feasibility import LaneLimits, Lots, Pool
+from optrl.simulation.resources import Capacities, LaneResources
+from optrl.simulation.rows import Rows
+
+
+@dataclass(frozen=True)
+class _Rank:
+    lanes: Rows
+    mask: Tensor | None
+    customers: Rows
+    stocked: Pool | None
+    supplied: Pool | None
+    limits: LaneLimits
+    lots: Lots | None
+    resources: LaneResources | None
+
+
+class Fulfilment:
+    """Serves demand; built once for an instance.
+
+    Args:
+        network: The network.
+        demand_nodes: Nodes of the demand tensors' rows, shape (D,).
+        stocking: Stocking nodes, shape (M,).
+        suppliers: Suppliers with a finite capacity, or all of them; shape (U,), or empty where
+            no supplier is limited.
+        capacities: Shared resources, or None.
+        items: Items simulated.
+        dtype: Floating type.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        demand_nodes: IntArray,
+        stocking: IntArray,
+        suppliers: IntArray,
+        capacities: Capacities | None,
+        items: slice,
+        dtype: torch.dtype,
+    ) -> None:
+        own = np.flatnonzero(np.isin(demand_nodes, stocking))
+        self.own = Rows(own, len(demand_nodes))
+        self.own_stock = Rows(np.searchsorted(stocking, demand_nodes[own]), len(stocking))
+        self.lanes = network.serving_lanes
+        self._all_resources = LaneResources(capacities, self.lanes) if capacities else None
+        self._ranks: list[_Rank] = []
+        active = np.flatnonzero(np.isin(network.destination[self.lanes], demand_nodes))
+        rank = _ranks(network, self.lanes[active], items)
+        for r in range(int(rank.max(initial=-1)) + 1):
+            some = np.flatnonzero((rank == r).any(axis=0))
+            members = active[some]
+            lanes = self.lanes[members]
+            here = rank[:, some] == r
+            lots = Lots(network, lanes, items, dtype)
+            resources = LaneResources(capacities, lanes) if capacities else None
+            self._ranks.append(
+                _Rank(
+                    Rows(members, len(self.lanes)),
+                    None if here.all() else torch.from_numpy(here.T.copy()).to(dtype)[:, None],
+                    Rows(
+                        np.searchsorted(demand_nodes, network.destination[lanes]),
+                        len(demand_nodes),
+                    ),
+                    _pool(network, lanes, stocking),
+                    _pool(network, lanes, suppliers),
+                    LaneLimits(network, lanes, items, dtype),
+                    lots if lots.active else None,
+                    resources if resources is not None and resources.any else None,
+                )
+            )
+
+    def serve_(
+        self,
+        need: Tensor,
+        stock: Tensor,
+        supply: Tensor | None,
+        left: Tensor | None,
+        at_most: Tensor | None,
+        period: int,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Serve `need`.
+
+        Args:
+            need: Demand and, with backorders, backlog, shape (D, S, N).
+            stock: Stock, shape (M, S, N); may be overwritten when gradients are off.
+            supply: What limited suppliers still have, shape (U, S, N), or None.
+            left: What resources have left, shape (S, R), or None.
+            at_most: Largest quantity of each serving lane (serving lanes, S, N), or None.
+            period: Absolute period.
+
+        Returns:
+            Served over each serving lane; what is not served, shape (D, S, N); stock after.
+        """
+        unserved = need
+        if len(self.own):
+            asked = self.own.take(need)
+            sold = torch.minimum(self.own_stock.take(stock), asked)
+            stock = self.own_stock.add_(stock, -sold)
+            rest = asked - sold
+            unserved = rest if self.own.whole else self.own.put_(need.clone(), rest)
+        elif self._ranks:
+            unserved = need.clone()
+        served = need.new_zeros(len(self.lanes), *need.shape[1:])
+        for rank in self._ranks:
+            q = rank.customers.take(unserved).expand(len(rank.lanes), *need.shape[1:])
+            if at_most is not None:
+                q = torch.minimum(q, rank.lanes.take(at_most))
+            if rank.mask is not None:
+                q = q * rank.mask
+            q = rank.limits.apply(q, period, None)
+            if rank.lots is not None:
+                q = rank.lots.apply(q, None)
+            # Requests may still be views of `unserved`; rationing writes into its own copy.
+            q = q.clone()
+            for pool, held in ((rank.stocked, stock), (rank.supplied, supply)):
+                if pool is not None and held is not None:
+                    q, _ = pool.limit_(q, held, None, "", None)
+            if rank.resources is not None and left is not None:
+                q = q * rank.resources.share(q, left)
+            if rank.lots is not None:
+                q = rank.lots.apply(q, None)
+            if rank.resources is not None and left is not None:
+                left = (left - rank.resources.use(q)).clamp(min=0)
+            if rank.stocked is not None:
+                stock = rank.stocked.deduct_(stock, rank.stocked.taken(q))
+            if rank.supplied is not None and supply is not None:
+                supply = rank.supplied.deduct_(supply, rank.supplied.taken(q))
+            unserved = rank.customers.add_(unserved, -q)
+            served = rank.lanes.add_(served, q)
+        return served, unserved.clamp(min=0) if self._ranks else unserved, stock
+
+    def resource_use(self, served: Tensor) -> Tensor:
+        """Use of each resource by serving, shape (S, R)."""
+        if self._all_resources is None:
+            raise ValueError("the network has no resources")
+        return self._all_resources.use(served)
+
+
+def _ranks(network: Network, lanes: IntArray, items: slice) -> IntArray:
+    """Rank of each lane among those into its customer, by item, shape (N, lanes)."""
+    cost = network.lane_cost[items][:, lanes]
+    rank = np.zeros(cost.shape, dtype=np.int64)
+    destination = network.destination[lanes]
+    for customer in np.unique(destination):
+        mine = np.flatnonzero(destination == customer)
+        order = np.argsort(cost[:, mine], axis=1, kind="stable")
+        rank[:, mine] = np.argsort(order, axis=1, kind="stable")
+    return rank
+
+
+def _pool(network: Network, lanes: IntArray, holders: IntArray) -> Pool | None:
+    """The pool of those `lanes` whose origin is among `holders` (ascending)."""
+    origin = network.origin[lanes]
+    position = np.flatnonzero(np.isin(origin, holders))
+    if not len(position):
+        return None
+    return Pool(position, len(lanes), np.searchsorted(holders, origin[position]), len(holders))
+
+
+def levels_of(network: Network, at_once: IntArray) -> IntArray:
+    """Level of each node when lanes that deliver at once are passed in order, shape (V,).
+
+    A node of level l can ship once the nodes of levels below l have shipped.
+
+    Args:
+        network: The network.
+        at_once: Lanes that may deliver in the period of release.
+
+    Raises:
+        ValueError: If such lanes form a cycle.
+    """
+    level = np.zeros(len(network.nodes), dtype=np.int64)
+    stocking = network.kind[network.destination[at_once]] == NodeKind.STOCKING
+    lanes = at_once[stocking]
+    for _ in range(len(network.nodes) + 1):
+        raised = level.copy()
+        np.maximum.at(raised, network.destination[lanes], level[network.origin[lanes]] + 1)
+        if (raised == level).all():
+            return level
+        level = raised
+    names = [" -> ".join(network.lanes[a]) for a in lanes]
+    raise ValueError(f"lanes that deliver at once form a cycle: {', '.join(names)}")

@@ -1,0 +1,120 @@
+"""The simulator's state: graph-first memory behind the logical views of the `State` protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from optrl.simulation.arrivals import Arrivals, Underway
+from optrl.simulation.rows import Rows, items_first
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """Quantities on the way that become usable in the same period.
+
+    Attributes:
+        nodes: Their destinations among the stocking nodes.
+        quantity: Shape (members of `nodes`, S, N).
+    """
+
+    nodes: Rows
+    quantity: Tensor
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the simulator's rows belong.
+
+    Attributes:
+        stocking: Stocking nodes among all nodes (M rows of V).
+        demand: Demand nodes among all nodes (D rows of V).
+        random: Destinations of the lanes with profiles, among the stocking nodes.
+        arrivals: Profiles of random arrivals.
+        longest: Longest time on the way, K.
+    """
+
+    stocking: Rows
+    demand: Rows
+    random: Rows
+    arrivals: Arrivals
+    longest: int
+
+
+@dataclass(frozen=True)
+class NetworkState:
+    """What a decision sees, for stocking nodes M and demand nodes D.
+
+    The pipeline is a ring of slots, one for each period ahead; a slot lists the shipments due
+    then and refers to the tensors that were released, which are never copied or shifted.
+
+    Attributes:
+        places: Where the rows belong.
+        period: Absolute period of the decision.
+        stock: Stock, shape (M, S, N).
+        moving: What is on the way on lanes without profiles, shape (M, S, N).
+        waiting: Demand waiting, shape (D, S, N), or None where demand is lost.
+        slots: ``slots[k]`` arrives k + 1 periods from now; lanes without profiles.
+        underway: Orders on lanes with profiles; ``underway[g]`` was released g + 1 periods ago.
+    """
+
+    places: Places
+    period: int
+    stock: Tensor
+    moving: Tensor
+    waiting: Tensor | None
+    slots: tuple[tuple[Shipment, ...], ...]
+    underway: tuple[Underway, ...]
+
+    @cached_property
+    def on_hand(self) -> Tensor:
+        """Stock, shape (S, N, V)."""
+        return items_first(self.places.stocking.spread(self.stock))
+
+    @cached_property
+    def backlog(self) -> Tensor:
+        """Demand waiting, shape (S, N, V); zeros where demand is lost."""
+        if self.waiting is None:
+            zero = self.stock.new_zeros(())
+            return zero.expand(*self.stock.shape[1:], self.places.stocking.size)
+        return items_first(self.places.demand.spread(self.waiting))
+
+    @cached_property
+    def pipeline(self) -> Tensor:
+        """Total on the way to each stocking node, shape (M, S, N); random lanes as expected."""
+        total = self.moving
+        if self.underway:
+            total = total.clone()
+            for position, orders in enumerate(self.underway):
+                due = self.places.arrivals.remaining(orders, position + 1)
+                total = self.places.random.add_(total, due)
+        return total
+
+    @cached_property
+    def in_transit(self) -> Tensor:
+        """Total pipeline into each node, shape (S, N, V)."""
+        return items_first(self.places.stocking.spread(self.pipeline))
+
+    @cached_property
+    def due(self) -> Tensor:
+        """Pipeline by arrival, shape (S, N, V, K): [..., k] arrives k + 1 periods from now.
+
+        On lanes with an `ArrivalProfile` it is what is expected given what has arrived so far.
+        """
+        rows = []
+        for k in range(self.places.longest):
+            total = torch.zeros_like(self.stock)
+            for shipment in self.slots[k]:
+                total = shipment.nodes.add_(total, shipment.quantity)
+            for position, orders in enumerate(self.underway):
+                age = position + 1
+                if age + 1 + k <= self.places.arrivals.longest:
+                    due = self.places.arrivals.expected(orders, age, age + 1 + k)
+                    total = self.places.random.add_(total, due)
+            rows.append(items_first(self.places.stocking.spread(total)))
+        if not rows:
+            return self.on_hand.new_zeros(*self.on_hand.shape, 0)
+        return torch.stack(rows, dim=-1)
