@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from optrl.errors import OptrlError
 
 if TYPE_CHECKING:
-    from optrl.solver.conflict import Conflict
+    from optrl.solver.explanation import Conflict
 
 
 class SolverError(OptrlError):

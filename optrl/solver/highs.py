@@ -10,7 +10,7 @@ import highspy
 import numpy as np
 from numpy.typing import NDArray
 from optrl_formulations.linear_program import LinearProgram
-from optrl_formulations.network import FloatArray
+from optrl_formulations.network import BoolArray, FloatArray
 
 from optrl.solver.errors import NumericalTroubleError
 
@@ -64,11 +64,35 @@ class Progress:
     nodes: int
 
 
+@dataclass(frozen=True)
+class InfeasibleSubset:
+    """An irreducible infeasible subset: positions, and which of their sides take part."""
+
+    rows: IndexArray
+    row_lower: BoolArray
+    row_upper: BoolArray
+    columns: IndexArray
+    column_lower: BoolArray
+    column_upper: BoolArray
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Cost and bound ranges in the sense of minimization; see `optrl.solver.ranging`."""
+
+    cost_lower: FloatArray
+    cost_upper: FloatArray
+    row_lower: FloatArray
+    row_upper: FloatArray
+    row_basic: BoolArray
+
+
 class Highs:
     """One HiGHS object. Programs are minimized; signs of maximization are handled above."""
 
     def __init__(self, **options: Option) -> None:
         self._highs: Any = highspy._core._Highs()
+        self._raised: Exception | None = None
         self.set_options(output_flag=False, **options)
 
     def set_options(self, **options: Option) -> None:
@@ -77,12 +101,8 @@ class Highs:
             if self._highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
                 raise ValueError(f"HiGHS has no option {name!r} that can be {value!r}")
 
-    def pass_program(self, program: LinearProgram) -> bool:
-        """Load a program at its row bounds (its data's part is the caller's concern).
-
-        Returns:
-            Whether HiGHS took it without a warning, such as for tiny coefficients dropped.
-        """
+    def pass_program(self, program: LinearProgram) -> None:
+        """Load a program at its row bounds (its data's part is the caller's concern)."""
         matrix = program.matrix
         status = self._highs.passModel(
             matrix.shape[1],
@@ -101,7 +121,7 @@ class Highs:
             matrix.data,
             program.integrality.astype(np.int32),
         )
-        return self._accepted(status, "pass a program")
+        self._accepted(status, "load a program")
 
     def change_cost(self, columns: IndexArray, cost: FloatArray) -> None:
         """Replace objective coefficients."""
@@ -145,38 +165,39 @@ class Highs:
         """Drop basis and solution, so that the next run starts cold."""
         self._highs.clearSolver()
 
-    def listen(
-        self, progress: Callable[[Progress], None] | None, stop: Callable[[], bool] | None
-    ) -> None:
+    def listen(self, progress: Callable[[Progress], None] | None, stop: Callable[[], bool]) -> None:
         """Report to `progress` and ask `stop` during the MIP runs to come.
 
-        Neither may raise: the exception would have to pass through C++.
+        What `progress` raises ends the run and is raised from there, because an exception
+        cannot pass through HiGHS.
         """
         kinds = highspy.cb.HighsCallbackType
-        if progress is None and stop is None:
-            self._highs.setCallback(None, None)
-            return
 
         def heard(kind: Any, message: str, out: Any, answer: Any, data: Any) -> None:
             if kind == kinds.kCallbackMipInterrupt:
-                if stop is not None and stop():
-                    answer.user_interrupt = True
-            elif progress is not None:
-                progress(
-                    Progress(
-                        seconds=out.running_time,
-                        objective=out.mip_primal_bound,
-                        bound=out.mip_dual_bound,
-                        gap=out.mip_gap,
-                        nodes=out.mip_node_count,
+                answer.user_interrupt = stop() or self._raised is not None
+            elif progress is not None and self._raised is None:
+                try:
+                    progress(
+                        Progress(
+                            seconds=out.running_time,
+                            objective=out.mip_primal_bound,
+                            bound=out.mip_dual_bound,
+                            gap=out.mip_gap,
+                            nodes=out.mip_node_count,
+                        )
                     )
-                )
+                except Exception as error:
+                    self._raised = error
 
         self._highs.setCallback(heard, None)
-        if stop is not None:
-            self._highs.startCallback(kinds.kCallbackMipInterrupt)
+        self._highs.startCallback(kinds.kCallbackMipInterrupt)
         if progress is not None:
             self._highs.startCallback(kinds.kCallbackMipLogging)
+
+    def listen_no_more(self) -> None:
+        """End what `listen` began."""
+        self._highs.setCallback(None, None)
 
     def run(self) -> RunInfo:
         """Solve from the basis at hand."""
@@ -188,6 +209,9 @@ class Highs:
             # The scheduler of this thread was begun for another number of threads.
             highspy._core._Highs.resetGlobalScheduler(True)
             status = self._highs.run()
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            raise raised
         info = self._highs.getInfo()
         return RunInfo(
             status=self._highs.getModelStatus().name,
@@ -204,22 +228,64 @@ class Highs:
         """Column values, shape (columns,)."""
         return np.array(self._highs.getSolution().col_value)
 
-    def solution(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Column values, row duals and reduced costs, in the sense of minimization."""
+    def solution(self) -> tuple[FloatArray, FloatArray]:
+        """Column values and row duals, in the sense of minimization."""
         solution = self._highs.getSolution()
-        return (
-            np.array(solution.col_value),
-            np.array(solution.row_dual),
-            np.array(solution.col_dual),
+        return np.array(solution.col_value), np.array(solution.row_dual)
+
+    def dual_ray(self) -> FloatArray | None:
+        """Multipliers of a Farkas certificate after an infeasible run without presolve."""
+        _, exists, ray = self._highs.getDualRay()
+        return np.array(ray) if exists else None
+
+    def primal_ray(self) -> FloatArray | None:
+        """A ray after an unbounded run without presolve."""
+        _, exists, ray = self._highs.getPrimalRay()
+        return np.array(ray) if exists else None
+
+    def irreducible_infeasible_subset(self) -> InfeasibleSubset | None:
+        """Reduce an infeasible LP that was run; None if HiGHS does not succeed."""
+        # The default strategy may return an empty subset with status ok.
+        kinds: Any = highspy._core
+        self.set_options(
+            iis_strategy=int(kinds.kIisStrategyFromLp) + int(kinds.kIisStrategyIrreducible)
+        )
+        status, iis = self._highs.getIis()
+        if status == highspy.HighsStatus.kError or not iis.valid_:
+            return None
+        lower = [int(kinds.kIisBoundStatusLower), int(kinds.kIisBoundStatusBoxed)]
+        upper = [int(kinds.kIisBoundStatusUpper), int(kinds.kIisBoundStatusBoxed)]
+        row_side = np.array([int(side) for side in iis.row_bound_], dtype=np.int64)
+        column_side = np.array([int(side) for side in iis.col_bound_], dtype=np.int64)
+        return InfeasibleSubset(
+            rows=np.array(iis.row_index_, dtype=np.int32),
+            row_lower=np.isin(row_side, lower),
+            row_upper=np.isin(row_side, upper),
+            columns=np.array(iis.col_index_, dtype=np.int32),
+            column_lower=np.isin(column_side, lower),
+            column_upper=np.isin(column_side, upper),
+        )
+
+    def ranging(self) -> Ranges | None:
+        """Ranges at an optimal basis; None if there is none."""
+        status, ranging = self._highs.getRanging()
+        if status == highspy.HighsStatus.kError or not ranging.valid:
+            return None
+        basic = highspy.HighsBasisStatus.kBasic
+        return Ranges(
+            cost_lower=np.array(ranging.col_cost_dn.value_),
+            cost_upper=np.array(ranging.col_cost_up.value_),
+            row_lower=np.array(ranging.row_bound_dn.value_),
+            row_upper=np.array(ranging.row_bound_up.value_),
+            row_basic=np.array([s == basic for s in self._highs.getBasis().row_status]),
         )
 
     def seconds(self) -> float:
         """Run time so far, over all runs of this object."""
         return float(self._highs.getRunTime())
 
-    def _accepted(self, status: Any, action: str) -> bool:
+    def _accepted(self, status: Any, action: str) -> None:
         if status == highspy.HighsStatus.kError:
             raise NumericalTroubleError(
                 f"HiGHS refused to {action}: check for NaN or crossed bounds"
             )
-        return bool(status == highspy.HighsStatus.kOk)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from optrl_formulations.linear_program import Block, LinearProgram
+from optrl_formulations.linear_program import LinearProgram
 from optrl_formulations.network import FloatArray
-from scipy.sparse import csr_matrix, vstack
 
+from optrl.solver.diagnosis import diagnose
 from optrl.solver.errors import (
     InfeasibleError,
     NoSolutionError,
     NumericalTroubleError,
-    PushError,
+    SolverError,
     UnboundedError,
 )
-from optrl.solver.highs import Highs, IndexArray, Progress, RunInfo
+from optrl.solver.explanation import explain_infeasibility, unbounded_columns
+from optrl.solver.highs import Progress, RunInfo
 from optrl.solver.interrupt import interrupt_wish
+from optrl.solver.pushing import LoadedProgram
+from optrl.solver.ranging import Ranging
 from optrl.solver.solution import Solution, Status
 
 _STATUS = {
@@ -32,15 +35,10 @@ _STATUS = {
 }
 
 
-@dataclass(frozen=True)
-class _Slot:
-    """Where a data block moves row bounds."""
-
-    rows: IndexArray
-    matrix: csr_matrix
+_EMPTY = RunInfo("kModelEmpty", True, 0.0, 0.0, 0, 0, 0.0, 0.0)
 
 
-class Model:
+class Model(LoadedProgram):
     """One HiGHS object holding one program.
 
     The first solve presolves. Later ones start from the basis of the one before, which makes
@@ -57,137 +55,8 @@ class Model:
             program: What to solve.
             threads: Threads for the MIP solver; LPs are solved by one.
         """
-        self.program = program
-        self._data = {name: block.value for name, block in program.data.items()}
-        self._slots = {name: _slot(block.matrix) for name, block in program.data.items()}
-        self._shift = {name: b.matrix @ b.value for name, b in program.data.items()}
-        self._base_lower, self._base_upper = program.row_lower, program.row_upper
-        shift = program.row_shift()
-        self._solved = replace(
-            program,
-            row_lower=program.row_lower - shift,
-            row_upper=program.row_upper - shift,
-            offset=self._offset(),
-            data={},
-        )
-        self._highs = Highs(threads=threads, simplex_strategy=1)
-        self._warnings: tuple[str, ...] = ()
-        if not self._highs.pass_program(self._solved):
-            self._warnings = ("HiGHS dropped coefficients below 1e-9 in size: see diagnose()",)
-
-    @property
-    def solved(self) -> LinearProgram:
-        """The numbers loaded now, with the data's part in the row bounds."""
-        return self._solved
-
-    def push_data(self, name: str, values: FloatArray) -> None:
-        """Set the values of a data block, which moves row bounds.
-
-        Args:
-            name: Data block.
-            values: Shape (size,), in the order of the component; any shape of that size does.
-
-        Raises:
-            PushError: If the name is unknown, the size differs, or a value is not finite.
-        """
-        block = self.program.data.get(name)
-        if block is None:
-            raise PushError(f"no data block {name!r}; there are {sorted(self.program.data)}")
-        flat = _flat(name, values, len(block.value))
-        finite = np.isfinite(flat)
-        if not finite.all():
-            k = int(np.argmin(finite))
-            raise PushError(f"{block.member_name(k)} is {flat[k]}: push finite numbers")
-        self._data[name] = flat
-        slot = self._slots[name]
-        rows = slot.rows
-        moved = self._shift[name].copy()
-        moved[rows] = slot.matrix @ flat
-        self._shift[name] = moved
-        # Summed afresh over the blocks, so that thousands of pushes accumulate no rounding.
-        shift = sum((s[rows] for s in self._shift.values()), start=np.zeros(len(rows)))
-        self._set_rows(rows, self._base_lower[rows] - shift, self._base_upper[rows] - shift)
-        if block.cost.any():
-            self._solved = replace(self._solved, offset=self._offset())
-            self._highs.change_offset(self._solved.offset)
-
-    def push_cost(self, columns: Block | str, values: FloatArray) -> None:
-        """Set the objective coefficients of a column block, in the model's own sense."""
-        block = self._column_block(columns)
-        flat = _finite(block, values)
-        cost = self._solved.cost.copy()
-        cost[block.slice] = self._sign * flat
-        self._solved = replace(self._solved, cost=cost)
-        self._highs.change_cost(_positions(block), cost[block.slice])
-
-    def push_bounds(
-        self,
-        columns: Block | str,
-        lower: FloatArray | None = None,
-        upper: FloatArray | None = None,
-    ) -> None:
-        """Set bounds of a column block; None leaves a side as it is."""
-        block = self._column_block(columns)
-        new_lower, new_upper = self._solved.column_lower.copy(), self._solved.column_upper.copy()
-        if lower is not None:
-            new_lower[block.slice] = _numbers(block, lower)
-        if upper is not None:
-            new_upper[block.slice] = _numbers(block, upper)
-        self._solved = replace(self._solved, column_lower=new_lower, column_upper=new_upper)
-        self._highs.change_column_bounds(
-            _positions(block), new_lower[block.slice], new_upper[block.slice]
-        )
-
-    def push_row_bounds(
-        self,
-        rows: Block | str,
-        lower: FloatArray | None = None,
-        upper: FloatArray | None = None,
-    ) -> None:
-        """Set bounds of a row block, without the data's part; None leaves a side as it is."""
-        block = rows if isinstance(rows, Block) else _known(self._solved.rows, rows)
-        index = _positions(block)
-        if lower is not None:
-            self._base_lower = self._base_lower.copy()
-            self._base_lower[block.slice] = _numbers(block, lower)
-        if upper is not None:
-            self._base_upper = self._base_upper.copy()
-            self._base_upper[block.slice] = _numbers(block, upper)
-        shift = sum((s[index] for s in self._shift.values()), start=np.zeros(len(index)))
-        self._set_rows(index, self._base_lower[index] - shift, self._base_upper[index] - shift)
-
-    def add_rows(
-        self, name: str, matrix: csr_matrix, lower: FloatArray, upper: FloatArray
-    ) -> Block:
-        """Append rows, cuts for example; the basis stays and the next solve is hot.
-
-        Args:
-            name: Name of the new row block.
-            matrix: Coefficients, shape (new rows, columns).
-            lower: Shape (new rows,).
-            upper: Shape (new rows,).
-
-        Returns:
-            The new block; its data part is zero.
-        """
-        if name in self._solved.rows:
-            raise PushError(f"there is a row block {name!r} already: choose another name")
-        start = len(self._base_lower)
-        block = Block(name, start, start + matrix.shape[0], str)
-        low, high = _numbers(block, lower), _numbers(block, upper)
-        self._highs.add_rows(low, high, matrix)
-        self._base_lower = np.concatenate([self._base_lower, low])
-        self._base_upper = np.concatenate([self._base_upper, high])
-        none = np.zeros(len(block))
-        self._shift = {k: np.concatenate([s, none]) for k, s in self._shift.items()}
-        self._solved = replace(
-            self._solved,
-            matrix=csr_matrix(vstack([self._solved.matrix, matrix], format="csr")),
-            row_lower=np.concatenate([self._solved.row_lower, low]),
-            row_upper=np.concatenate([self._solved.row_upper, high]),
-            rows={**self._solved.rows, name: block},
-        )
-        return block
+        super().__init__(program, threads=threads)
+        self._warnings = diagnose(program).warnings
 
     def solve(
         self,
@@ -219,17 +88,88 @@ class Model:
         )
         if start is not None:
             self._highs.set_start(np.asarray(start, dtype=np.float64))
-        if self._solved.has_integers:
-            info, interrupted = self._run_mip(progress)
-        else:
-            info, interrupted = self._highs.run(), False
-        status = _STATUS.get(info.status)
-        if status is None or not (info.feasible or info.status == "kModelEmpty"):
-            if interrupted:
-                raise KeyboardInterrupt
-            self._fail(info, time_limit)
-        assert status is not None
-        return self._solution(status, info, time.perf_counter() - began)
+        if not len(self._solved.cost):
+            return self._solve_empty(began)
+        info, interrupted = self._run(progress)
+        warnings = self._warnings
+        doubt = self._doubt(info)
+        if doubt is not None:
+            self._highs.forget()
+            info, interrupted = self._run(progress)
+            warnings += (f"solved again from scratch: {doubt}",)
+            if self._doubt(info) is not None:
+                raise NumericalTroubleError(
+                    f"{self._doubt(info)}, also when solved from scratch; see diagnose() for "
+                    "coefficient ranges"
+                )
+        if interrupted and not info.feasible:
+            raise KeyboardInterrupt
+        if not info.feasible:
+            raise NoSolutionError(
+                f"no feasible solution was found within the time limit of {time_limit:g} s; "
+                "allow more time or offer a first solution",
+                self._sign * info.bound,
+            )
+        worst = max(
+            info.primal_violation, 0.0 if self._solved.has_integers else info.dual_violation
+        )
+        if info.status == "kOptimal" and worst > 1e-6:
+            warnings += (f"HiGHS reports a violation of {worst:.1g}: see diagnose()",)
+        return self._solution(info, time.perf_counter() - began, warnings)
+
+    def ranging(self) -> Ranging:
+        """Ranges of costs and right-hand sides at the optimal basis just found.
+
+        Raises:
+            SolverError: If the model is a MIP or was not just solved to optimality.
+        """
+        ranges = None if self._solved.has_integers else self._highs.ranging()
+        if ranges is None:
+            raise SolverError("ranging needs an LP that was just solved to optimality")
+        shift = sum(self._shift.values(), start=np.zeros(len(self._base_lower)))
+        lower, upper = ranges.cost_lower, ranges.cost_upper
+        if self._sign < 0:
+            lower, upper = -upper, -lower
+        at_no_bound = np.where(ranges.row_basic, np.nan, 0.0)
+        return Ranging(
+            lower,
+            upper,
+            ranges.row_lower + shift + at_no_bound,
+            ranges.row_upper + shift + at_no_bound,
+            self._solved,
+        )
+
+    def _run(self, progress: Callable[[Progress], None] | None) -> tuple[RunInfo, bool]:
+        return self._run_mip(progress) if self._solved.has_integers else (self._highs.run(), False)
+
+    def _doubt(self, info: RunInfo) -> str | None:
+        """Raise what is certain to be an error; say what is doubtful about a run."""
+        if info.status in _STATUS:
+            return None
+        if info.status in ("kInfeasible", "kUnboundedOrInfeasible"):
+            conflict = explain_infeasibility(self._solved, self.program, self._data)
+            if conflict is not None:
+                by_integers = any(m.kind == "integrality" for m in conflict.members)
+                note = " (its continuous relaxation is feasible)" if by_integers else ""
+                raise InfeasibleError(f"the model is infeasible{note}: {conflict}", conflict)
+        if info.status in ("kUnbounded", "kUnboundedOrInfeasible"):
+            columns = unbounded_columns(self._solved)
+            if columns is not None:
+                raise UnboundedError(
+                    "the objective improves without limit along "
+                    f"{', '.join(columns) or 'a ray HiGHS does not give'}; bound these variables "
+                    "or check the signs of their costs",
+                    columns,
+                )
+        return f"HiGHS ended with status {info.status.removeprefix('k')} and it is not confirmed"
+
+    def _solve_empty(self, began: float) -> Solution:
+        """Without columns HiGHS checks nothing."""
+        p = self._solved
+        if (p.row_lower > 0).any() or (p.row_upper < 0).any():
+            self._doubt(replace(_EMPTY, status="kInfeasible"))
+        info = replace(_EMPTY, objective=p.offset)
+        return self._solution(info, time.perf_counter() - began, self._warnings)
 
     def _run_mip(self, progress: Callable[[Progress], None] | None) -> tuple[RunInfo, bool]:
         report = progress
@@ -243,17 +183,17 @@ class Model:
             try:
                 return self._highs.run(), pressed()
             finally:
-                self._highs.listen(None, None)
+                self._highs.listen_no_more()
 
-    def _solution(self, status: Status, info: RunInfo, seconds: float) -> Solution:
+    def _solution(self, info: RunInfo, seconds: float, warnings: tuple[str, ...]) -> Solution:
+        status = _STATUS[info.status]
         sign = self._sign
         if self._solved.has_integers:
-            x, row_dual, reduced_cost = self._highs.primal(), None, None
+            x, row_dual = self._highs.primal(), None
             bound = info.bound
         else:
-            x, row_dual, reduced_cost = self._highs.solution()
-            if sign < 0:
-                row_dual, reduced_cost = -row_dual, -reduced_cost
+            x, row_dual = self._highs.solution()
+            row_dual *= sign
             bound = info.objective if status is Status.OPTIMAL else -math.inf
         objective = info.objective
         return Solution(
@@ -266,76 +206,7 @@ class Model:
             nodes=info.nodes,
             x=x,
             row_dual=row_dual,
-            reduced_cost=reduced_cost,
             program=self.program,
             solved=self._solved,
-            warnings=self._warnings,
+            warnings=warnings,
         )
-
-    def _fail(self, info: RunInfo, time_limit: float | None) -> None:
-        if info.status == "kInfeasible":
-            raise InfeasibleError("the model is infeasible")
-        if info.status == "kUnbounded":
-            raise UnboundedError("the objective is unbounded")
-        if info.status in _STATUS:
-            raise NoSolutionError(
-                f"no feasible solution was found within the time limit of {time_limit} s",
-                self._sign * info.bound,
-            )
-        raise NumericalTroubleError(f"HiGHS ended with {info.status}")
-
-    @property
-    def _sign(self) -> float:
-        return -1.0 if self.program.maximize else 1.0
-
-    def _offset(self) -> float:
-        blocks = self.program.data.items()
-        return self.program.offset + sum(float(b.cost @ self._data[n]) for n, b in blocks)
-
-    def _set_rows(self, rows: IndexArray, lower: FloatArray, upper: FloatArray) -> None:
-        row_lower, row_upper = self._solved.row_lower.copy(), self._solved.row_upper.copy()
-        row_lower[rows], row_upper[rows] = lower, upper
-        self._solved = replace(self._solved, row_lower=row_lower, row_upper=row_upper)
-        self._highs.change_row_bounds(rows, lower, upper)
-
-    def _column_block(self, columns: Block | str) -> Block:
-        return columns if isinstance(columns, Block) else _known(self._solved.columns, columns)
-
-
-def _slot(matrix: object) -> _Slot:
-    by_row = csr_matrix(matrix)
-    rows = np.flatnonzero(np.diff(by_row.indptr)).astype(np.int32)
-    return _Slot(rows, by_row[rows])
-
-
-def _positions(block: Block) -> IndexArray:
-    return np.arange(block.start, block.stop, dtype=np.int32)
-
-
-def _known(blocks: Mapping[str, Block], name: str) -> Block:
-    if name not in blocks:
-        raise PushError(f"no block {name!r}; there are {sorted(blocks)}")
-    return blocks[name]
-
-
-def _flat(name: str, values: FloatArray, size: int) -> FloatArray:
-    flat = np.asarray(values, dtype=np.float64).reshape(-1)
-    if len(flat) != size:
-        raise PushError(f"{name} has {size} members, {len(flat)} values were pushed")
-    return flat
-
-
-def _numbers(block: Block, values: FloatArray) -> FloatArray:
-    flat = _flat(block.name, values, len(block))
-    if np.isnan(flat).any():
-        k = int(np.argmax(np.isnan(flat)))
-        raise PushError(f"{block.member_name(k)} is nan: push numbers")
-    return flat
-
-
-def _finite(block: Block, values: FloatArray) -> FloatArray:
-    flat = _numbers(block, values)
-    if np.isinf(flat).any():
-        k = int(np.argmax(np.isinf(flat)))
-        raise PushError(f"cost of {block.member_name(k)} is {flat[k]}: push finite numbers")
-    return flat

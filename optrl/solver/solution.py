@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 from optrl_formulations.linear_program import Block, LinearProgram
@@ -33,8 +35,8 @@ class Residuals:
     Attributes:
         primal: Of row and column bounds.
         integrality: Distance of integer columns from integers.
-        dual: Of stationarity (cost = matrix' row_dual + reduced_cost) and of the signs of duals
-            at inactive bounds, or None without duals.
+        dual: Of the signs of duals and reduced costs: nonzero only where the bound of that sign
+            is active. None without duals.
     """
 
     primal: float
@@ -57,7 +59,6 @@ class Solution:
         x: Column values, shape (columns,).
         row_dual: Derivative of the optimal value with respect to each row's bound, shape (rows,);
             None for a MIP, see `fixed_duals`.
-        reduced_cost: The same for column bounds, shape (columns,).
         program: The program with its blocks.
         solved: The numbers that were solved, with the data's part in the row bounds.
         warnings: Numerical trouble noticed.
@@ -72,10 +73,19 @@ class Solution:
     nodes: int
     x: FloatArray = field(repr=False)
     row_dual: FloatArray | None = field(repr=False)
-    reduced_cost: FloatArray | None = field(repr=False)
     program: LinearProgram = field(repr=False)
     solved: LinearProgram = field(repr=False)
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def reduced_cost(self) -> FloatArray:
+        """Derivative of the optimal value with respect to each column's active bound.
+
+        It is cost - matrix' row_dual, shape (columns,).
+        """
+        cost = self._sign * self.solved.cost
+        reduced: FloatArray = cost - self.solved.matrix.T @ self._row_dual()
+        return reduced
 
     def values(self, columns: Block | str) -> FloatArray:
         """Values of a column block, in the order of its component."""
@@ -91,8 +101,6 @@ class Solution:
 
     def reduced_costs(self, columns: Block | str) -> FloatArray:
         """Reduced costs of a column block, in the order of its component."""
-        self._row_dual()
-        assert self.reduced_cost is not None
         return self.reduced_cost[_find(self.solved.columns, columns).slice]
 
     def gradient(self, data: str) -> FloatArray:
@@ -103,8 +111,7 @@ class Solution:
         """
         block = self.program.data[data]
         dual = self._row_dual()[: len(self.program.row_lower)]
-        sign = -1.0 if self.program.maximize else 1.0
-        gradient: FloatArray = sign * block.cost - block.matrix.T @ dual
+        gradient: FloatArray = self._sign * block.cost - block.matrix.T @ dual
         return gradient
 
     def residuals(self) -> Residuals:
@@ -119,12 +126,10 @@ class Solution:
         )
         integers = self.x[p.integrality]
         integrality = _largest(np.abs(integers - np.round(integers)))
-        if self.row_dual is None or self.reduced_cost is None:
+        if self.row_dual is None:
             return Residuals(primal, integrality, None)
-        sign = -1.0 if p.maximize else 1.0
-        y, z = sign * self.row_dual, sign * self.reduced_cost
+        y, z = self._sign * self.row_dual, self._sign * self.reduced_cost
         dual = max(
-            _largest(np.abs(p.cost - p.matrix.T @ y - z)),
             _sign_violation(y, activity, p.row_lower, p.row_upper),
             _sign_violation(z, self.x, p.column_lower, p.column_upper),
         )
@@ -156,9 +161,13 @@ class Solution:
                 f"the LP with integers fixed at the solution ended with {info.status}; tighten "
                 "the bounds that multiply integer columns"
             )
-        sign = -1.0 if self.solved.maximize else 1.0
-        x, row_dual, reduced_cost = highs.solution()
-        return replace(self, x=x, row_dual=sign * row_dual, reduced_cost=sign * reduced_cost)
+        x, row_dual = highs.solution()
+        objective = self._sign * info.objective
+        return replace(self, x=x, objective=objective, row_dual=self._sign * row_dual)
+
+    @property
+    def _sign(self) -> float:
+        return -1.0 if self.program.maximize else 1.0
 
     def _row_dual(self) -> FloatArray:
         if self.row_dual is None:
@@ -169,11 +178,8 @@ class Solution:
         return self.row_dual
 
 
-def _find(blocks: object, block: Block | str) -> Block:
-    if isinstance(block, Block):
-        return block
-    found: Block = blocks[block]  # type: ignore[index]  # a Mapping[str, Block]
-    return found
+def _find(blocks: Mapping[str, Block], block: Block | str) -> Block:
+    return block if isinstance(block, Block) else blocks[block]
 
 
 def _largest(violation: FloatArray) -> float:
