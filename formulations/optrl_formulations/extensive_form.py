@@ -232,7 +232,7 @@ def _check(
             f"row {row} is of the first stage but holds column "
             f"{core.column_name(int(top.col[k]))} of the second; move either"
         )
-    for kind, positions, first, name in (
+    for kind, positions, first, named in (
         ("column", s.cost_column, first_columns, core.column_name),
         ("column", s.column, first_columns, core.column_name),
         ("row", s.row, first_rows, core.row_name),
@@ -240,5 +240,5 @@ def _check(
     ):
         for position in positions[first[positions]]:
             raise ValueError(
-                f"{kind} {name(int(position))} is of the first stage and cannot differ by scenario"
+                f"{kind} {named(int(position))} is of the first stage and cannot differ by scenario"
             )
