@@ -13,6 +13,8 @@ import pytest
 from scipy.optimize import linprog
 from scipy.sparse import coo_array
 
+from optrl.tables import check, load
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "iowa"
 SHIPPED = EXAMPLE / "instance"
 TABLES = ("nodes", "lanes", "items", "item_nodes", "stock", "pipeline", "resources", "arrivals")
@@ -98,9 +100,9 @@ def test_items_are_all_those_with_enough_history(
 
 def test_the_folder_is_small_and_passes_the_check() -> None:
     """An ordinary clone can plan it: under 5 MB and without a fault."""
-    tables = pytest.importorskip("optrl.tables")
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 5_000_000
-    instance = tables.load(SHIPPED)
+    assert check(SHIPPED) == ()
+    instance = load(SHIPPED)
     assert len(instance.network.items) == 23
     assert (instance.start, instance.horizon) == (START, HORIZON)
     assert instance.kept_periods == HORIZON
@@ -361,6 +363,7 @@ def test_other_brands_and_counties_build_too(world: Path) -> None:
     """Any files of the form will do: names are cleaned, odd rows counted, unknown brands told."""
     result = run_build(*own_inputs(world))
     assert result.returncode == 0, result.stderr
+    assert check(world / "out") == ()
     tables = read(world / "out")
     settings = tomllib.loads((world / "out" / "instance.toml").read_text())
     assert (settings["start"], settings["horizon"]) == (WEEKS - 20, 20)
