@@ -140,15 +140,25 @@ def level_variance(
     first_period: int,
     season: int,
     horizon: int,
+    noise: FloatArray,
     options: RateOptions | None = None,
     origins: int = 4,
 ) -> FloatArray:
-    """Variance u of the ratio of an item's demand over `horizon` periods to its forecast.
+    """Variance u of an item's level over `horizon` periods about its forecast, shape (N,).
 
-    History is cut at up to `origins` points, the rest forecast, and the squared relative error of
-    the item's total averaged over cuts and shrunk halfway to the average item (weighted by the
-    square root of volume). Items with less than a quarter of the cuts' history count for nothing
-    and receive the average. Shape (N,); zeros where history is too short to cut.
+    History is cut at up to `origins` points and the rest forecast. The squared relative errors of
+    the item's totals, averaged over cuts and less `noise`, count half; the other half is the
+    average item's, weighted by the square root of volume. Items too young at a cut do not count
+    there. Zeros where history is too short to cut.
+
+    Args:
+        quantity: History, shape (N, D, H).
+        first_period: Absolute period of the first column.
+        season: Periods of a season, 0 for none.
+        horizon: Periods of each total, at least 1.
+        noise: Variance over squared mean of such a total were its level known, shape (N,).
+        options: Memory and pooling of the rates.
+        origins: Number of cuts.
     """
     items, _, periods = quantity.shape
     step = max(1, horizon // origins)
@@ -167,7 +177,7 @@ def level_variance(
         error += np.where(known, np.minimum((relative - 1) ** 2, 4.0), 0.0)
         count += known
     weight = np.sqrt(quantity.sum(axis=(1, 2))) * (count > 0)
-    own = _ratio(error, count)
+    own = np.maximum(_ratio(error, count) - noise, 0.0)
     average = float((weight * own).sum() / max(weight.sum(), 1e-12))
     return (count * own + len(cuts) * average) / (count + len(cuts))
 

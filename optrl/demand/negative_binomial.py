@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -102,13 +102,19 @@ class NegativeBinomial:
         unit = np.where(integer, 1.0, spread.unit)
         if integer.any():
             spread = estimate_dispersion(history, rates.one_step, rates.active, unit)
+        known = cls(nodes, expected.path, spread.size, unit, spread.shock_variance)
+        horizon = min(LEVEL_HORIZON, history.shape[2] // 4)
+        everywhere = np.ones((*known.path.shape, 1))
+        total = known.mean(instance.start, horizon).sum(axis=(1, 2))
+        noise = known.total_variance(everywhere, instance.start, horizon)[:, 0]
         level = level_variance(
             history,
             instance.demand.first_period,
             instance.season,
-            min(LEVEL_HORIZON, history.shape[2] // 4),
+            horizon,
+            np.divide(noise, total**2, out=np.zeros_like(total), where=total > 0),
         )
-        return cls(nodes, expected.path, spread.size, unit, spread.shock_variance, level)
+        return replace(known, level_variance=level)
 
     @property
     def common_variance(self) -> FloatArray:
