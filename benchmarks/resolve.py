@@ -248,8 +248,8 @@ class Persistent:
 
     def resolve(self, demand: np.ndarray, stock: np.ndarray) -> tuple[float, np.ndarray]:
         """Set the parameters and solve."""
-        self.m.demand.store_values(dict(zip(self.index_demand, demand.ravel().tolist())))
-        self.m.stock.store_values(dict(zip(self.index_stock, stock.ravel().tolist())))
+        self.m.demand.store_values(dict(zip(self.index_demand, demand.ravel().tolist(), strict=True)))
+        self.m.stock.store_values(dict(zip(self.index_stock, stock.ravel().tolist(), strict=True)))
         return self.solve()
 
     def solve(self) -> tuple[float, np.ndarray]:

@@ -131,6 +131,9 @@ def _crossed(p: LinearProgram) -> Found | None:
 
 def _farkas_rows(relaxed: LinearProgram) -> BoolArray | None:
     """Rows of a Farkas certificate; all rows if there is none; None if feasible."""
+    if not len(relaxed.cost):
+        violated: BoolArray = (relaxed.row_lower > 0) | (relaxed.row_upper < 0)
+        return violated if violated.any() else None
     # The ray is only kept without presolve.
     highs = Highs(threads=1, presolve="off", simplex_strategy=1)
     highs.pass_program(relaxed)
@@ -188,6 +191,8 @@ def _infeasible(p: LinearProgram, s: Selection, time_limit: float) -> bool | Non
 def _reduce_by_highs(relaxed: LinearProgram, s: Selection) -> Selection | None:
     """An irreducible infeasible subset by HiGHS, or None if it fails verification."""
     part, rows, columns = _restricted(relaxed, s)
+    if not len(columns):
+        return None
     highs = Highs(threads=1)
     highs.pass_program(part)
     highs.run()

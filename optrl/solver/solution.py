@@ -183,7 +183,7 @@ def _find(blocks: Mapping[str, Block], block: Block | str) -> Block:
 
 
 def _largest(violation: FloatArray) -> float:
-    return max(float(violation.max(initial=0.0)), 0.0)
+    return float(violation.max(initial=0.0)) + 0.0  # turns -0.0 into 0.0
 
 
 def _sign_violation(
