@@ -22,8 +22,8 @@ class Entries:
     value: list[FloatArray] = field(default_factory=list)
 
     def add(self, row: IntArray, column: IntArray, value: FloatArray | float) -> None:
-        """Add entries where both positions exist (are not negative)."""
-        keep = (row >= 0) & (column >= 0)
+        """Add nonzero entries where both positions exist (are not negative)."""
+        keep = (row >= 0) & (column >= 0) & (np.broadcast_to(value, row.shape) != 0)
         self.row.append(row[keep])
         self.column.append(column[keep])
         self.value.append(np.broadcast_to(value, row.shape)[keep].astype(float))

@@ -89,7 +89,7 @@ def add_replenishment(
     data.check(layout)
     _add_variables(block, layout, data)
     slots = _add_data(block, layout, data)
-    balance = add_balance(block, layout, data.due.shape[2])
+    balance = add_balance(block, layout, data)
     demand_balance = add_demand_balance(block, layout)
     capacity = add_capacity(block, layout)
     add_supply(block, layout)
@@ -181,7 +181,7 @@ def _add_costs(
     values: list[StockValueHandles],
 ) -> Mapping[str, pyo.Expression]:
     terms: dict[str, list[Any]] = {}
-    for name, kinds in column_costs(layout).items():
+    for name, kinds in column_costs(layout, data.delivery).items():
         keys = members(layout, _index(layout, name), _AXES[name])
         variable = block.component(name)
         for kind, coefficients in kinds.items():

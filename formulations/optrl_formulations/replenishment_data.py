@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from optrl_formulations.network import BoolArray, FloatArray, IntArray, Network
+from optrl_formulations.network import BoolArray, FloatArray, IntArray
 from optrl_formulations.replenishment_layout import ReplenishmentLayout
 
 
@@ -23,8 +23,8 @@ class StockValue:
     newsvendor's loss function).
 
     Attributes:
-        on_hand_nodes: Shape (V,).
-        transit_nodes: Shape (V,); orders into these nodes count from release to arrival.
+        on_hand_nodes: Nodes whose stock counts, shape (N, V).
+        transit_nodes: Nodes towards which orders count from release to arrival, shape (N, V).
         width: Shape (N, M, S) for the outcomes of the tree in order, in item units.
         marginal_value: Shape (N, M, S), falling along the last axis, money per unit (not yet
             discounted nor weighted with probability).
@@ -48,6 +48,29 @@ class StockValue:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How orders on lanes with random arrivals come in, where that is known or expected.
+
+    Attributes:
+        lanes: Lane indices, shape (P,).
+        fraction: Share of an order released at a tree node that is usable l periods later,
+            shape (N, P, tree nodes, longest + 1).
+        pending: Share of an order that the terminal value credits as still on its way when the
+            horizon ends, shape (N, P, tree nodes).
+    """
+
+    lanes: IntArray
+    fraction: FloatArray
+    pending: FloatArray
+
+    def position(self, lanes: int) -> IntArray:
+        """Position of each lane in `lanes`, -1 for lanes that deliver after their lead time."""
+        result = np.full(lanes, -1, dtype=np.int64)
+        result[self.lanes] = np.arange(len(self.lanes))
+        return result
+
+
+@dataclass(frozen=True)
 class ReplenishmentData:
     """State at the first decision and what may come.
 
@@ -59,6 +82,8 @@ class ReplenishmentData:
         frozen: Orders fixed for the first F periods, shape (N, A, F).
         stock_values: Value of stock beyond `Network.terminal_value`, for uncertainty that the
             tree leaves out.
+        delivery: Orders that come late, in parts, or in part; other lanes deliver everything
+            after their lead time. Stock values do not count such orders as on their way.
         largest_order: Bound on an order where integers need one, shape (N, A), or None to derive
             it from demand. It must be given when demand is pushed later.
     """
@@ -69,7 +94,8 @@ class ReplenishmentData:
     demand: FloatArray
     frozen: FloatArray | None = None
     stock_values: tuple[StockValue, ...] = ()
-    largest_order: FloatArray | None = field(default=None)
+    delivery: Delivery | None = None
+    largest_order: FloatArray | None = None
 
     def check(self, layout: ReplenishmentLayout) -> None:
         """Raise ValueError where shapes or signs do not fit."""
@@ -78,6 +104,14 @@ class ReplenishmentData:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
+        for k, value in enumerate(self.stock_values):
+            if value.on_hand_nodes.shape != (n, v) or value.transit_nodes.shape != (n, v):
+                raise ValueError(f"stock value {k}: node masks must have shape {(n, v)}")
+            if value.width.shape[:2] != (n, len(layout.tree.outcomes)):
+                raise ValueError(
+                    f"stock value {k}: width has shape {value.width.shape}, expected "
+                    f"({n}, {len(layout.tree.outcomes)}, segments)"
+                )
         if self.due.ndim != 3 or self.due.shape[:2] != (n, v):
             raise ValueError(f"due has shape {self.due.shape}, expected ({n}, {v}, periods)")
         for name in ("on_hand", "due", "backlog", "demand"):
@@ -90,17 +124,35 @@ class ReplenishmentData:
                 f"item {layout.network.items[item]!r} has stock at node "
                 f"{layout.network.nodes[node]!r}, which no lane of the item touches"
             )
+        if self.delivery is not None:
+            expected_shape = (n, len(self.delivery.lanes), nodes)
+            if (
+                self.delivery.fraction.shape[:3] != expected_shape
+                or self.delivery.pending.shape != expected_shape
+            ):
+                raise ValueError(f"delivery must have shape {expected_shape}")
+            if self.stock_values and any(
+                v.transit_nodes[:, layout.network.destination[self.delivery.lanes]].any()
+                for v in self.stock_values
+            ):
+                raise ValueError("stock values cannot count lanes with random arrivals")
         if self.frozen is not None and self.frozen.size and self.frozen.shape[:2] != (n, a):
             raise ValueError(f"frozen has shape {self.frozen.shape}, expected ({n}, {a}, periods)")
 
 
-def column_costs(layout: ReplenishmentLayout) -> Mapping[str, Mapping[str, FloatArray]]:
+def column_costs(
+    layout: ReplenishmentLayout, delivery: Delivery | None = None
+) -> Mapping[str, Mapping[str, FloatArray]]:
     """Objective coefficients by column block and kind of cost (expected, discounted)."""
     network, tree = layout.network, layout.tree
     end = network.discount**tree.periods
     item, lane, node = layout.order
     weight = layout.decision_weight[node]
-    late = tree.depth[node] + network.lead_time[lane] >= tree.periods
+    late = (tree.depth[node] + network.lead_time[lane] >= tree.periods).astype(float)
+    if delivery is not None:
+        position = delivery.position(len(network.lanes))[lane]
+        random = position >= 0
+        late[random] = delivery.pending[item[random], position[random], node[random]]
     order = {
         "transport": network.lane_cost[item, lane] * weight,
         "purchase": network.purchase_cost[item, lane] * weight,
@@ -171,7 +223,7 @@ def order_limit(layout: ReplenishmentLayout, data: ReplenishmentData) -> FloatAr
         extra = data.backlog.sum(axis=1)
         for value in data.stock_values:
             extra = extra + value.width.sum(axis=2).max(axis=1)
-        wanted = remaining[item, node] + extra[item]
+        wanted = (remaining[item, node] + extra[item]) / _smallest_yield(layout, data.delivery)
         lot = network.lot_size[item, lane]
         wanted = np.where(lot > 0, np.ceil(wanted / np.where(lot > 0, lot, 1)) * lot, wanted)
         limit = np.minimum(limit, np.maximum(wanted, network.minimum_quantity[item, lane]))
@@ -192,6 +244,19 @@ def order_limit(layout: ReplenishmentLayout, data: ReplenishmentData) -> FloatAr
             limit[fixed], data.frozen[item[fixed], lane[fixed], tree.depth[node][fixed]]
         )
     return limit
+
+
+def _smallest_yield(layout: ReplenishmentLayout, delivery: Delivery | None) -> FloatArray:
+    """Smallest positive share of an order that arrives, by `layout.order` member."""
+    item, lane, _ = layout.order
+    result = np.ones(len(item))
+    if delivery is not None:
+        share = delivery.fraction.sum(axis=3)
+        lowest = np.where(share > 0, share, 1.0).min(axis=2)
+        position = delivery.position(len(layout.network.lanes))[lane]
+        random = position >= 0
+        result[random] = lowest[item[random], position[random]]
+    return result
 
 
 def order_bounds(
@@ -224,12 +289,3 @@ def _refuse_frozen_without_order(layout: ReplenishmentLayout, frozen: FloatArray
                 f"{layout.network.lanes[lane]} in period {layout.first_period + period}: the lane "
                 "does not carry it then (allowed, order calendar)"
             )
-
-
-def stock_measure(network: Network, value: StockValue) -> tuple[IntArray, IntArray]:
-    """Nodes whose stock counts and replenishment lanes whose pipeline counts."""
-    lanes = network.replenishment_lanes
-    return (
-        np.flatnonzero(value.on_hand_nodes),
-        lanes[value.transit_nodes[network.destination[lanes]]],
-    )

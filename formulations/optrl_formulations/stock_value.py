@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 
 from optrl_formulations.components import add_rows, add_variable
-from optrl_formulations.replenishment_data import StockValue, stock_measure
+from optrl_formulations.replenishment_data import StockValue
 from optrl_formulations.replenishment_layout import ReplenishmentLayout
 
 
@@ -35,37 +36,32 @@ class StockValueHandles:
 def add_stock_value(
     block: Any, parent: Any, layout: ReplenishmentLayout, value: StockValue, due_periods: int
 ) -> StockValueHandles:
-    """Add a stock value to `block`; `parent` is the replenishment block.
-
-    Raises:
-        ValueError: If widths do not fit the layout.
-    """
+    """Add a stock value to `block`; `parent` is the replenishment block."""
     network, tree = layout.network, layout.tree
     outcomes = tree.outcomes.tolist()
-    expected = (len(network.items), len(outcomes))
-    if value.width.shape[:2] != expected:
-        raise ValueError(f"width has shape {value.width.shape}, expected {expected} x segments")
     segments = range(value.width.shape[2])
     keys = [(item, m, s) for item in network.items for m in outcomes for s in segments]
     segment = add_variable(block, "segment", keys, upper=value.width.ravel())
-    places, lanes = stock_measure(network, value)
     expressions = []
     pairs = [(item, m) for item in network.items for m in outcomes]
-    for item, m in pairs:
+    for (item, m), i in zip(
+        pairs, np.repeat(range(len(network.items)), len(outcomes)), strict=True
+    ):
         period = int(tree.depth[m]) - 1
         terms = [segment[item, m, s] for s in segments]
-        for place in places.tolist():
+        for place in value.on_hand_nodes[i].nonzero()[0].tolist():
             key: tuple[Any, ...] = (item, network.nodes[place], m)
             if key in parent.on_hand:
                 terms.append(-parent.on_hand[key])
-        for lane in lanes.tolist():
-            for back in range(int(network.lead_time[lane])):
+        for lane in network.replenishment_lanes.tolist():
+            counts = value.transit_nodes[i, network.destination[lane]]
+            for back in range(int(network.lead_time[lane]) if counts else 0):
                 if period - back >= 0:
                     node = int(tree.ancestors[m, period - back])
                     key = (item, *network.lanes[lane], node)
                     if key in parent.order:
                         terms.append(-parent.order[key])
-        for place in value.transit_nodes.nonzero()[0].tolist():
+        for place in value.transit_nodes[i].nonzero()[0].tolist():
             for k in range(period, due_periods):
                 key = (item, network.nodes[place], k)
                 if key in parent.initial_due:

@@ -1,5 +1,7 @@
 """The Pyomo builder and the array builder state the same replenishment problem."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyomo.environ as pyo
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optrl_formulations.replenishment import add_replenishment
 from optrl_formulations.replenishment_arrays import build_replenishment
-from optrl_formulations.replenishment_data import ReplenishmentData, StockValue
+from optrl_formulations.replenishment_data import Delivery, ReplenishmentData, StockValue
 from optrl_formulations.replenishment_layout import ReplenishmentLayout
 from optrl_formulations.scenario_tree import ScenarioTree
 
@@ -23,7 +25,13 @@ TREES = {
 }
 
 
-def problem(instance: Instance, tree: ScenarioTree, generator: np.random.Generator, frozen: bool):
+def problem(
+    instance: Instance,
+    tree: ScenarioTree,
+    generator: np.random.Generator,
+    frozen: bool,
+    delivery: bool = False,
+):
     network = instance.network
     n, v = len(network.items), len(network.nodes)
     pairs = np.zeros((n, v), dtype=bool)
@@ -32,8 +40,8 @@ def problem(instance: Instance, tree: ScenarioTree, generator: np.random.Generat
     demand = generator.poisson(3.0, (n, v, len(tree.parent))).astype(float)
     on_nodes = network.kind == 1
     value = StockValue(
-        on_hand_nodes=on_nodes,
-        transit_nodes=on_nodes & (np.arange(v) != 2),
+        on_hand_nodes=on_nodes & (generator.random((n, v)) < 0.8),
+        transit_nodes=on_nodes & (generator.random((n, v)) < 0.6),
         width=generator.uniform(0, 3, (n, len(tree.outcomes), 2)),
         marginal_value=np.sort(generator.uniform(0, 2, (n, len(tree.outcomes), 2)), axis=2)[
             :, :, ::-1
@@ -46,6 +54,13 @@ def problem(instance: Instance, tree: ScenarioTree, generator: np.random.Generat
         if tree.depth[node] == 0:
             orders[item, lane, 0] = 1.0
     stocked = layout.stocked
+    random_lanes = network.replenishment_lanes[:2]
+    fraction = generator.dirichlet(np.ones(4), (n, len(random_lanes), len(tree.parent)))
+    pending = generator.random((n, len(random_lanes), len(tree.parent)))
+    deliver = Delivery(random_lanes, fraction, pending)
+    untouched = ~np.isin(np.arange(v), network.destination[random_lanes])
+    if delivery:
+        value = replace(value, transit_nodes=value.transit_nodes & untouched)
     data = ReplenishmentData(
         on_hand=instance.on_hand * stocked,
         due=instance.due * stocked[:, :, None],
@@ -53,6 +68,7 @@ def problem(instance: Instance, tree: ScenarioTree, generator: np.random.Generat
         demand=demand,
         frozen=orders,
         stock_values=(value,),
+        delivery=deliver if delivery else None,
     )
     return layout, data
 
@@ -60,8 +76,13 @@ def problem(instance: Instance, tree: ScenarioTree, generator: np.random.Generat
 @pytest.mark.parametrize("unmet", ["lost", "backorder"])
 @pytest.mark.parametrize("tree", TREES)
 @settings(max_examples=6, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), integers=st.booleans(), frozen=st.booleans())
-def test_builders_agree_entry_by_entry(tree, unmet, seed, integers, frozen):
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    integers=st.booleans(),
+    frozen=st.booleans(),
+    delivery=st.booleans(),
+)
+def test_builders_agree_entry_by_entry(tree, unmet, seed, integers, frozen, delivery):
     """Same blocks, costs, bounds, coefficients, data slots and integrality."""
     generator = np.random.default_rng(seed)
     instance = random_instance(
@@ -72,7 +93,7 @@ def test_builders_agree_entry_by_entry(tree, unmet, seed, integers, frozen):
         service=True,
         discount=0.97,
     )
-    layout, data = problem(instance, TREES[tree], generator, frozen)
+    layout, data = problem(instance, TREES[tree], generator, frozen, delivery)
     arrays = build_replenishment(layout, data)
     model = pyo.ConcreteModel()
     handles = add_replenishment(model, layout, data)
