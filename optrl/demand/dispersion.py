@@ -71,7 +71,7 @@ def estimate_dispersion(
     several = (first > 0).sum(axis=1) > 1
     shock = np.where(several, np.maximum(_ratio(shared, exposed), 0.0), 0.0)
     if unit is None:
-        unit = typical_unit(square, np.where(quantity.any(axis=2), first, 0.0))
+        unit = typical_unit(square, (quantity * active[:, None, :]).sum(axis=2))
 
     excess = square - unit[:, None] * first - shock[:, None] * second
     value = _shrunk(excess, second, first, active, shrinkage) / (1 + shock[:, None])
@@ -103,21 +103,21 @@ def _shrunk(
     return value
 
 
-def typical_unit(square: FloatArray, first: FloatArray) -> FloatArray:
+def typical_unit(square: FloatArray, observed: FloatArray) -> FloatArray:
     """Quantity in which rarely ordering nodes order, item units, shape (N,).
 
-    Where orders are rare they hardly ever coincide, and variance over mean is the (size-biased)
-    mean order, whatever else varies. The quarter of the nodes with the least demand shows it.
-    1 for items without demand.
+    Where orders are rare they hardly ever coincide, and squared residuals over demand are the
+    (size-biased) mean order, whatever else varies. The quarter of an item's nodes that ordered
+    least shows it. 1 for items without demand.
 
     Args:
         square: Sums of squared residuals, shape (N, D).
-        first: Sums of expected demand, zero where nothing was ever ordered, shape (N, D).
+        observed: Sums of demand over the same periods, shape (N, D).
     """
-    order = np.argsort(np.where(first > 0, first, np.inf), axis=1)
-    known = (first > 0).sum(axis=1, keepdims=True)
-    taken = np.arange(first.shape[1]) < np.ceil(known / 4)
-    least = np.take_along_axis(first, order, axis=1) * taken
+    order = np.argsort(np.where(observed > 0, observed, np.inf), axis=1)
+    known = (observed > 0).sum(axis=1, keepdims=True)
+    taken = np.arange(observed.shape[1]) < np.ceil(known / 4)
+    least = np.take_along_axis(observed, order, axis=1) * taken
     spread = np.take_along_axis(square, order, axis=1) * taken
     unit = _ratio(spread.sum(axis=1), least.sum(axis=1))
     return np.where(unit > 0, unit, 1.0)
