@@ -24,14 +24,14 @@ class _Terms:
     """Named sums of coefficient times quantity over rows and items."""
 
     def __init__(self, coefficients: dict[str, FloatArray], dtype: torch.dtype) -> None:
-        present = {kind: c for kind, c in coefficients.items() if c.any()}
-        self.kinds = tuple(present)
-        self._weights = Weights(list(present.values()), dtype) if present else None
+        weights = {kind: Weights(c, dtype) for kind, c in coefficients.items()}
+        self._weights = {kind: w for kind, w in weights.items() if w.any}
+
+    def __bool__(self) -> bool:
+        return bool(self._weights)
 
     def __call__(self, x: Tensor) -> dict[str, Tensor]:
-        if self._weights is None:
-            return {}
-        return dict(zip(self.kinds, self._weights(x).unbind(1), strict=True))
+        return {kind: weigh(x) for kind, weigh in self._weights.items()}
 
 
 class CostRates:
@@ -67,9 +67,7 @@ class CostRates:
         unit_cost = network.unit_cost[items][:, None]
         holding = network.holding_cost[items][:, stocking]
         value = np.broadcast_to(unit_cost, holding.shape)
-        self._stock = _Terms(
-            {"holding": holding, "stock_value": value, "stock": np.ones_like(holding)}, dtype
-        )
+        self._stock = _Terms({"holding": holding, "stock_value": value}, dtype)
         shortage = network.shortage_cost[items][:, demand_nodes]
         self._shortage = _Terms({"shortage": shortage}, dtype)
         self._sold = _Terms({"sold_value": np.broadcast_to(unit_cost, shortage.shape)}, dtype)
@@ -80,7 +78,7 @@ class CostRates:
         result: dict[str, Tensor] = {}
         for position, q in enumerate((released, served)):
             terms = self._flow[position](q)
-            if self._use[position].kinds:
+            if self._use[position]:
                 terms |= self._use[position]((q > 0).to(q.dtype))
             joint = self._joint[position]
             if joint is not None:
@@ -90,7 +88,7 @@ class CostRates:
         return result
 
     def stock(self, stock: Tensor) -> dict[str, Tensor]:
-        """Holding cost, stock at purchase price and stock in units, each of shape (S,)."""
+        """Holding cost and stock at purchase price, each of shape (S,)."""
         return self._stock(stock)
 
     def shortage(self, short: Tensor) -> dict[str, Tensor]:

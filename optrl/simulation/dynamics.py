@@ -103,12 +103,12 @@ class Dynamics:
         lanes = network.replenishment_lanes
         fixed = np.setdiff1d(lanes, arrivals.lanes)
         longest = max(int(network.lead_time[fixed].max(initial=0)), arrivals.longest)
-        to_stock = np.searchsorted(stocking, network.destination[lanes])
+        to_node = network.destination[lanes]
         self._random = Rows(np.searchsorted(lanes, arrivals.lanes), len(lanes))
         self.places = Places(
             self.stocking,
             self.demand,
-            Rows(to_stock[self._random.index], len(stocking)),
+            Rows(to_node[self._random.index], nodes),
             arrivals,
             max(longest, instance.due.shape[2]),
         )
@@ -126,12 +126,12 @@ class Dynamics:
             network, instance.demand.nodes, stocking, suppliers, self._capacities, items, dtype
         )
         self._costs = CostRates(network, stocking, instance.demand.nodes, items, dtype)
-        # Lanes of one lead time, with their destinations among the stocking nodes.
+        # Lanes of one lead time, with their destinations among all nodes.
         self._groups: list[tuple[int, Rows, Rows]] = []
         for lead in np.unique(network.lead_time[fixed]):
             if lead > 0:
                 some = np.flatnonzero((network.lead_time[lanes] == lead) & np.isin(lanes, fixed))
-                members, targets = Rows(some, len(lanes)), Rows(to_stock[some], len(stocking))
+                members, targets = Rows(some, len(lanes)), Rows(to_node[some], nodes)
                 self._groups.append((int(lead), members, targets))
         self._storage: Tensor | None = None
         if self._capacities is not None and len(self._capacities.storage):
@@ -150,24 +150,25 @@ class Dynamics:
 
     def initial_state(self, scenarios: int) -> NetworkState:
         """The instance's own state at `Instance.start`, for each of `scenarios`."""
-        instance, stocking = self.instance, self.stocking.index
+        instance = self.instance
+        everywhere = Rows(np.arange(self.stocking.size), self.stocking.size)
 
         def tensor(x: np.ndarray, nodes: IntArray) -> Tensor:
             rows = torch.from_numpy(np.ascontiguousarray(x[self.items][:, nodes].T))
             return rows.to(self.dtype)[:, None].expand(-1, scenarios, -1).contiguous()
 
         slots: list[tuple[Shipment, ...]] = [()] * self.places.longest
-        moving = torch.zeros_like(tensor(instance.on_hand, stocking))
-        everywhere = Rows(np.arange(len(stocking)), len(stocking))
+        stock = self.stocking.spread(tensor(instance.on_hand, self.stocking.index))
+        moving = torch.zeros_like(stock)
         for k in range(instance.due.shape[2]):
-            due = tensor(instance.due[:, :, k], stocking)
+            due = tensor(instance.due[:, :, k], everywhere.index)
             slots[k] = (Shipment(everywhere, due),)
             moving = moving + due
         waiting = tensor(instance.backlog, self.demand.index) if self._backorder else None
         return NetworkState(
             self.places,
             instance.start,
-            tensor(instance.on_hand, stocking),
+            stock,
             moving,
             waiting,
             tuple(slots),
@@ -201,17 +202,22 @@ class Dynamics:
         if self._supply is not None:
             supply = self._supply.expand(-1, *demand.shape[1:]).clone()
         release = self._replenishment.release(
-            self._lanes(decision.order, "order"), state.stock, supply, capacity, drawn, period, cuts
+            self._lanes(decision.order, "order"),
+            self.stocking.take(state.stock),
+            supply,
+            capacity,
+            drawn,
+            period,
+            cuts,
         )
 
         need = demand if state.waiting is None else demand + state.waiting
         at_most = None
         if decision.serve is not None:
             at_most = self._lanes(decision.serve, "serve").clamp(min=0)
-        served, short, stock = self._fulfilment.serve_(
+        served, sold, short, stock = self._fulfilment.serve_(
             need, release.stock, release.supply, release.left, at_most, period
         )
-        sold = need - short
         late = short if state.waiting is None else torch.minimum(short, demand)
 
         cost = self._costs.flows(release.released, served) | self._costs.shortage(short)
@@ -223,6 +229,7 @@ class Dynamics:
                 sums
                 | self._costs.sold(sold)
                 | {
+                    "stock": stock.sum((0, 2)),
                     "demand": demand.sum((0, 2)),
                     "unmet": late.sum((0, 2)),
                     "demanding": demand.sign().sum((0, 2)),
@@ -253,7 +260,7 @@ class Dynamics:
 
     def terminal_value(self, state: NetworkState) -> Tensor:
         """Value of what is left in stock and on the way in `state`, shape (S,)."""
-        return self._costs.terminal(state.stock + state.pipeline)
+        return self._costs.terminal(self.stocking.take(state.stock + state.pipeline))
 
     def _lanes(self, quantity: Tensor, what: str) -> Tensor:
         network = self.instance.network
@@ -290,14 +297,14 @@ class Dynamics:
     ) -> NetworkState:
         """Put what was released on the way and let the next period's arrivals in."""
         slots = [*state.slots, ()]
-        moving, stock = state.moving.clone(), stock.clone()
+        moving, stock = state.moving.clone(), self.stocking.spread(stock)
         for lead, lanes, targets in self._groups:
             shipment = Shipment(targets, lanes.take(released).expand(len(lanes), *stock.shape[1:]))
             slots[lead - 1] = (*slots[lead - 1], shipment)
             moving = targets.add_(moving, shipment.quantity)
         for shipment in slots[0]:
             stock = shipment.nodes.add_(stock, shipment.quantity)
-            moving = shipment.nodes.add_(moving, -shipment.quantity)
+            moving = shipment.nodes.add_(moving, shipment.quantity, sign=-1)
         underway: tuple[Underway, ...] = ()
         if orders is not None:
             arrivals = self.places.arrivals

@@ -159,11 +159,12 @@ class Pool:
         have = self._holders.take(held)
         # have / max(asked, have) is exactly 1 where nothing must be cut.
         share = have / torch.maximum(asked, have).clamp(min=SMALLEST)
-        granted = request * self._groups.take(share)
+        factor = self._groups.take(share)
         if cuts is not None:
             cuts.add(reason, (asked - have).detach().clamp(min=0))
         if lots is None:
-            return self.lanes.put_(q, granted), torch.minimum(asked, have)
+            return self.lanes.scale_(q, factor), torch.minimum(asked, have)
+        granted = request * factor
         rounded = lots.round_down(granted, tolerant=True)
         fits = self._groups.total(rounded) <= have
         rounded = torch.where(self._groups.take(fits), rounded, lots.round_down(granted))

@@ -21,6 +21,13 @@ from optrl.simulation.rows import Rows
 
 
 @dataclass(frozen=True)
+class _Held:
+    stock: Tensor
+    supply: Tensor | None
+    left: Tensor | None
+
+
+@dataclass(frozen=True)
 class _Rank:
     lanes: Rows
     mask: Tensor | None
@@ -30,6 +37,35 @@ class _Rank:
     limits: LaneLimits
     lots: Lots | None
     resources: LaneResources | None
+
+    def ration_(self, q: Tensor, held: _Held, period: int) -> tuple[Tensor, _Held]:
+        """Serve the requests `q` as far as limits, stock, supply and resources go."""
+        stock, supply, left = held.stock, held.supply, held.left
+        if self.mask is not None:
+            q = q * self.mask
+        q = self.limits.apply(q, period, None)
+        if self.lots is not None:
+            q = self.lots.apply(q, None)
+        from_stock = from_supply = None
+        if self.stocked is not None:
+            q, from_stock = self.stocked.limit_(q, stock, None, "stock", None)
+        if self.supplied is not None and supply is not None:
+            q, from_supply = self.supplied.limit_(q, supply, None, "supply_capacity", None)
+        resources = self.resources if left is not None else None
+        if resources is not None and left is not None:
+            q = q * resources.share(q, left)
+        if self.lots is not None:
+            q = self.lots.apply(q, None)
+        if resources is not None and left is not None:
+            left = (left - resources.use(q)).clamp(min=0)
+        cut_again = resources is not None or self.lots is not None
+        if self.stocked is not None and from_stock is not None:
+            taken = self.stocked.taken(q) if cut_again else from_stock
+            stock = self.stocked.deduct_(stock, taken)
+        if self.supplied is not None and supply is not None and from_supply is not None:
+            taken = self.supplied.taken(q) if cut_again else from_supply
+            supply = self.supplied.deduct_(supply, taken)
+        return q, _Held(stock, supply, left)
 
 
 class Fulfilment:
@@ -86,6 +122,9 @@ class Fulfilment:
                     resources if resources is not None and resources.any else None,
                 )
             )
+        used = [int(lane) for each in self._ranks for lane in each.lanes.index]
+        self._each_lane_once = sorted(used) == list(range(len(self.lanes)))
+        self._rounds = any(each.lots is not None for each in self._ranks)
 
     def serve_(
         self,
@@ -95,7 +134,7 @@ class Fulfilment:
         left: Tensor | None,
         at_most: Tensor | None,
         period: int,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Serve `need`.
 
         Args:
@@ -107,45 +146,38 @@ class Fulfilment:
             period: Absolute period.
 
         Returns:
-            Served over each serving lane; what is not served, shape (D, S, N); stock after.
+            Served over each serving lane; what is sold and what is not, each of shape (D, S, N);
+            stock after.
         """
         unserved = need
         if len(self.own):
             asked = self.own.take(need)
             sold = torch.minimum(self.own_stock.take(stock), asked)
-            stock = self.own_stock.add_(stock, -sold)
+            stock = self.own_stock.add_(stock, sold, sign=-1)
             rest = asked - sold
+            if self.own.whole and not self._ranks:
+                return need.new_zeros(len(self.lanes), *need.shape[1:]), sold, rest, stock
             unserved = rest if self.own.whole else self.own.put_(need.clone(), rest)
         elif self._ranks:
             unserved = need.clone()
-        served = need.new_zeros(len(self.lanes), *need.shape[1:])
+        make = need.new_empty if self._each_lane_once else need.new_zeros
+        served = make(len(self.lanes), *need.shape[1:])
         for rank in self._ranks:
-            q = rank.customers.take(unserved).expand(len(rank.lanes), *need.shape[1:])
+            asked = rank.customers.take(unserved).expand(len(rank.lanes), *need.shape[1:])
             if at_most is not None:
-                q = torch.minimum(q, rank.lanes.take(at_most))
-            if rank.mask is not None:
-                q = q * rank.mask
-            q = rank.limits.apply(q, period, None)
-            if rank.lots is not None:
-                q = rank.lots.apply(q, None)
-            # Requests may still be views of `unserved`; rationing writes into its own copy.
-            q = q.clone()
-            for pool, held in ((rank.stocked, stock), (rank.supplied, supply)):
-                if pool is not None and held is not None:
-                    q, _ = pool.limit_(q, held, None, "", None)
-            if rank.resources is not None and left is not None:
-                q = q * rank.resources.share(q, left)
-            if rank.lots is not None:
-                q = rank.lots.apply(q, None)
-            if rank.resources is not None and left is not None:
-                left = (left - rank.resources.use(q)).clamp(min=0)
-            if rank.stocked is not None:
-                stock = rank.stocked.deduct_(stock, rank.stocked.taken(q))
-            if rank.supplied is not None and supply is not None:
-                supply = rank.supplied.deduct_(supply, rank.supplied.taken(q))
-            unserved = rank.customers.add_(unserved, -q)
-            served = rank.lanes.add_(served, q)
-        return served, unserved.clamp(min=0) if self._ranks else unserved, stock
+                asked = torch.minimum(asked, rank.lanes.take(at_most))
+            elif not rank.customers.copies:
+                # Rationing may write into requests, which must not be a view of `unserved`.
+                asked = asked.clone()
+            held = _Held(stock, supply, left)
+            q, held = rank.ration_(asked, held, period)
+            stock, supply, left = held.stock, held.supply, held.left
+            unserved = rank.customers.add_(unserved, q, sign=-1)
+            put = rank.lanes.put_ if self._each_lane_once else rank.lanes.add_
+            served = put(served, q)
+        if self._rounds:
+            unserved = unserved.clamp(min=0)
+        return served, need - unserved, unserved, stock
 
     def resource_use(self, served: Tensor) -> Tensor:
         """Use of each resource by serving, shape (S, R)."""

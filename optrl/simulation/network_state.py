@@ -17,7 +17,7 @@ class Shipment:
     """Quantities on the way that become usable in the same period.
 
     Attributes:
-        nodes: Their destinations among the stocking nodes.
+        nodes: Their destinations among all nodes.
         quantity: Shape (members of `nodes`, S, N).
     """
 
@@ -32,7 +32,7 @@ class Places:
     Attributes:
         stocking: Stocking nodes among all nodes (M rows of V).
         demand: Demand nodes among all nodes (D rows of V).
-        random: Destinations of the lanes with profiles, among the stocking nodes.
+        random: Destinations of the lanes with profiles, among all nodes.
         arrivals: Profiles of random arrivals.
         longest: Longest time on the way, K.
     """
@@ -46,7 +46,7 @@ class Places:
 
 @dataclass(frozen=True)
 class NetworkState:
-    """What a decision sees, for stocking nodes M and demand nodes D.
+    """What a decision sees, graph-first.
 
     The pipeline is a ring of slots, one for each period ahead; a slot lists the shipments due
     then and refers to the tensors that were released, which are never copied or shifted.
@@ -54,8 +54,8 @@ class NetworkState:
     Attributes:
         places: Where the rows belong.
         period: Absolute period of the decision.
-        stock: Stock, shape (M, S, N).
-        moving: What is on the way on lanes without profiles, shape (M, S, N).
+        stock: Stock, shape (V, S, N).
+        moving: What is on the way on lanes without profiles, shape (V, S, N).
         waiting: Demand waiting, shape (D, S, N), or None where demand is lost.
         slots: ``slots[k]`` arrives k + 1 periods from now; lanes without profiles.
         underway: Orders on lanes with profiles; ``underway[g]`` was released g + 1 periods ago.
@@ -72,19 +72,19 @@ class NetworkState:
     @cached_property
     def on_hand(self) -> Tensor:
         """Stock, shape (S, N, V)."""
-        return items_first(self.places.stocking.spread(self.stock))
+        return items_first(self.stock)
 
     @cached_property
     def backlog(self) -> Tensor:
         """Demand waiting, shape (S, N, V); zeros where demand is lost."""
         if self.waiting is None:
             zero = self.stock.new_zeros(())
-            return zero.expand(*self.stock.shape[1:], self.places.stocking.size)
+            return items_first(zero.expand(self.stock.shape))
         return items_first(self.places.demand.spread(self.waiting))
 
     @cached_property
     def pipeline(self) -> Tensor:
-        """Total on the way to each stocking node, shape (M, S, N); random lanes as expected."""
+        """Total on the way to each node, shape (V, S, N); random lanes as expected."""
         total = self.moving
         if self.underway:
             total = total.clone()
@@ -96,7 +96,7 @@ class NetworkState:
     @cached_property
     def in_transit(self) -> Tensor:
         """Total pipeline into each node, shape (S, N, V)."""
-        return items_first(self.places.stocking.spread(self.pipeline))
+        return items_first(self.pipeline)
 
     @cached_property
     def due(self) -> Tensor:
@@ -114,7 +114,7 @@ class NetworkState:
                 if age + 1 + k <= self.places.arrivals.longest:
                     due = self.places.arrivals.expected(orders, age, age + 1 + k)
                     total = self.places.random.add_(total, due)
-            rows.append(items_first(self.places.stocking.spread(total)))
+            rows.append(items_first(total))
         if not rows:
             return self.on_hand.new_zeros(*self.on_hand.shape, 0)
         return torch.stack(rows, dim=-1)

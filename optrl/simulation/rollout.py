@@ -142,9 +142,11 @@ def _roll(
         state = replace(state, period=first_period)
     draws = dynamics.draws(seed, first_scenario, scenarios)
     recorder = Recorder(record == "full")
+    if demand.stride(3) != 1:
+        demand = demand.contiguous()
     for period_demand in demand:
         decision = _frozen(dynamics, state.period, policy.decide(state, state.period))
-        state, outcome = dynamics.step(state, decision, period_demand.contiguous(), draws)
+        state, outcome = dynamics.step(state, decision, period_demand, draws)
         recorder.add(outcome)
     name = str(getattr(policy, "name", type(policy).__name__))
     trajectory = recorder.trajectory(instance, name, warm_up, dynamics.terminal_value(state), state)

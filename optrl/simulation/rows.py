@@ -3,7 +3,7 @@
 Inside the simulator a tensor's first dimension runs over nodes or lanes, so that the rows of one
 node or lane are contiguous and a run of consecutive rows is a view. `Rows` decides once, when the
 simulator is built, how a set of rows is reached: as the whole tensor, as a slice, as one row
-broadcast to many, or by an index.
+broadcast to many, or by an index. Only the last copies (`Rows.copies`).
 
 Methods ending in an underscore may reuse the memory of their first argument when gradients are
 switched off; with gradients on they never change it.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from optrl_formulations.network import IntArray
+from optrl_formulations.network import FloatArray, IntArray
 from torch import Tensor
 
 
@@ -35,7 +35,7 @@ class Rows:
         self.slice = slice(start, start + count) if np.array_equal(self.index, run) else None
         self.whole = self.slice is not None and count == size
         self.single = slice(start, start + 1) if count and (self.index == start).all() else None
-        self.distinct = len(np.unique(self.index)) == count
+        self.copies = self.slice is None and self.single is None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -50,17 +50,28 @@ class Rows:
             return x[self.single]
         return x.index_select(0, self.tensor)
 
-    def add_(self, x: Tensor, value: Tensor) -> Tensor:
-        """`x` with `value` (members, ...) added to its rows; repeated rows add up."""
+    def add_(self, x: Tensor, value: Tensor, sign: int = 1) -> Tensor:
+        """`x` with ``sign * value`` (members, ...) added to its rows; repeated rows add up."""
         if torch.is_grad_enabled():
             if self.whole:
-                return x + value
-            return x.index_add(0, self.tensor, value.expand(len(self), *x.shape[1:]))
+                return torch.add(x, value, alpha=sign)
+            value = value.expand(len(self), *x.shape[1:])
+            return x.index_add(0, self.tensor, value, alpha=sign)
         if self.slice is not None:
-            x[self.slice].add_(value)
+            x[self.slice].add_(value, alpha=sign)
         else:
-            x.index_add_(0, self.tensor, value.expand(len(self), *x.shape[1:]))
+            value = value.expand(len(self), *x.shape[1:])
+            x.index_add_(0, self.tensor, value, alpha=sign)
         return x
+
+    def scale_(self, x: Tensor, factor: Tensor) -> Tensor:
+        """`x` with its rows, which must be distinct, multiplied by `factor`."""
+        if self.whole and not torch.is_grad_enabled():
+            return x.mul_(factor)
+        if self.slice is not None and not torch.is_grad_enabled():
+            x[self.slice].mul_(factor)
+            return x
+        return self.put_(x, self.take(x) * factor)
 
     def put_(self, x: Tensor, value: Tensor) -> Tensor:
         """`x` with its rows, which must be distinct, replaced by `value` (members, ...)."""
@@ -75,13 +86,19 @@ class Rows:
         return x
 
     def spread(self, value: Tensor) -> Tensor:
-        """A tensor of `size` rows with `value` in these distinct rows and zero elsewhere."""
+        """A new tensor of `size` rows: `value` in these distinct rows and zero elsewhere."""
         if self.whole:
-            return value
+            return value.clone()
         if self.slice is not None:
-            above = value.new_zeros(()).expand(self.slice.start, *value.shape[1:])
-            below = value.new_zeros(()).expand(self.size - self.slice.stop, *value.shape[1:])
-            return torch.cat([above, value, below])
+            if torch.is_grad_enabled():
+                above = value.new_zeros(self.slice.start, *value.shape[1:])
+                below = value.new_zeros(self.size - self.slice.stop, *value.shape[1:])
+                return torch.cat([above, value, below])
+            result = value.new_empty(self.size, *value.shape[1:])
+            result[: self.slice.start] = 0
+            result[self.slice] = value
+            result[self.slice.stop :] = 0
+            return result
         return value.new_zeros(self.size, *value.shape[1:]).index_copy(0, self.tensor, value)
 
     def total(self, value: Tensor) -> Tensor:
@@ -94,23 +111,28 @@ class Rows:
 
 
 class Weights:
-    """Coefficients by row and item that weigh a tensor (rows, S, N) into k numbers a scenario.
+    """Coefficients by row and item that weigh a tensor (rows, S, N) into a number a scenario.
+
+    Rows whose coefficients are all zero are not read.
 
     Args:
-        columns: k arrays of shape (N, rows).
+        coefficients: Shape (N, rows).
         dtype: Floating type.
     """
 
-    def __init__(self, columns: list[np.ndarray], dtype: torch.dtype) -> None:
-        rows = [torch.tensor(c.T, dtype=dtype) for c in columns]
-        self._flat = torch.stack(rows).flatten(1)
-        self._batched = torch.stack(rows, 1).transpose(1, 2)
+    def __init__(self, coefficients: FloatArray, dtype: torch.dtype) -> None:
+        present = np.flatnonzero(coefficients.any(axis=0))
+        run = slice(int(present[0]), int(present[-1]) + 1) if len(present) else slice(0, 0)
+        self.any = bool(len(present))
+        self._rows = Rows(np.arange(run.start, run.stop), coefficients.shape[1])
+        self._values = torch.tensor(coefficients[:, run].T, dtype=dtype).contiguous()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Weighted sums over rows and items, shape (S, k)."""
-        if x.shape[1] == 1:
-            return (self._flat @ x.flatten())[None]
-        return torch.bmm(x, self._batched).sum(0)
+        """Weighted sum over rows and items, shape (S,)."""
+        x = self._rows.take(x)
+        if x.shape[1] == 1 and x.is_contiguous():
+            return torch.dot(self._values.flatten(), x.flatten())[None]
+        return torch.bmm(x, self._values[:, :, None]).sum((0, 2))
 
 
 def graph_first(x: Tensor) -> Tensor:

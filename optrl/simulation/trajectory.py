@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -99,7 +100,7 @@ class Recorder:
     def __init__(self, full: bool) -> None:
         self._full = full
         self._outcomes: list[PeriodOutcome] = []
-        self._cost: list[Tensor] = []
+        self._cost: list[dict[str, Tensor]] = []
         self._totals: list[dict[str, Tensor]] = []
         self._cut: list[dict[str, Tensor]] = []
         self._use: list[Tensor] = []
@@ -107,8 +108,7 @@ class Recorder:
 
     def add(self, outcome: PeriodOutcome) -> None:
         """Record one period."""
-        zero = torch.zeros_like(outcome.totals["demand"])
-        self._cost.append(torch.stack([outcome.cost.get(kind, zero) for kind in COST_KINDS]))
+        self._cost.append(outcome.cost)
         self._totals.append(outcome.totals)
         self._cut.append(outcome.cut)
         self._use.append(outcome.resource_use)
@@ -120,25 +120,22 @@ class Recorder:
         self, instance: Instance, policy: str, warm_up: int, value: Tensor, final: NetworkState
     ) -> Trajectory:
         """Everything recorded, sums over items in float64."""
-        cost = torch.stack(self._cost, -1).double()
-        stacked = [
-            {name: torch.stack([each[name] for each in rows], -1).double() for name in rows[0]}
-            for rows in (self._totals,)
-        ]
-        reasons = sorted(set().union(*self._cut))
         zero = torch.zeros_like(self._totals[0]["demand"])
-        cut = {
-            reason: torch.stack([each.get(reason, zero) for each in self._cut], -1).double()
-            for reason in reasons
-        }
+
+        def stack(rows: list[dict[str, Tensor]], names: Iterable[str]) -> dict[str, Tensor]:
+            return {
+                name: torch.stack([row.get(name, zero) for row in rows], -1).double()
+                for name in names
+            }
+
         return Trajectory(
             instance,
             policy,
             final.period - len(self._cost),
             warm_up,
-            dict(zip(COST_KINDS, cost, strict=True)),
-            stacked[0],
-            cut,
+            stack(self._cost, COST_KINDS),
+            stack(self._totals, self._totals[0]),
+            stack(self._cut, sorted(set().union(*self._cut))),
             torch.stack(self._use, -1).double(),
             torch.stack(self._capacity, -1).double(),
             value.double(),
