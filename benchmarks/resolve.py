@@ -248,7 +248,9 @@ class Persistent:
 
     def resolve(self, demand: np.ndarray, stock: np.ndarray) -> tuple[float, np.ndarray]:
         """Set the parameters and solve."""
-        self.m.demand.store_values(dict(zip(self.index_demand, demand.ravel().tolist(), strict=True)))
+        self.m.demand.store_values(
+            dict(zip(self.index_demand, demand.ravel().tolist(), strict=True))
+        )
         self.m.stock.store_values(dict(zip(self.index_stock, stock.ravel().tolist(), strict=True)))
         return self.solve()
 

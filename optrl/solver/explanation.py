@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from optrl_formulations.linear_program import LinearProgram
 from optrl_formulations.network import BoolArray, FloatArray
+from scipy.sparse import csr_matrix
 
 from optrl.solver.conflict import find_conflict
 from optrl.solver.highs import Highs
@@ -62,9 +63,9 @@ class Conflict:
 
     def __str__(self) -> str:
         rule = (
-            "these contradict each other, and any of them dropped would not"
+            "these contradict each other, and relaxing any one of them resolves it"
             if self.irreducible
-            else "these contradict each other, perhaps not all of them needed"
+            else "these contradict each other, though fewer of them may suffice"
         )
         shown = [f"  {member}" for member in self.members[:_MEMBERS_SHOWN]]
         if len(self.members) > _MEMBERS_SHOWN:
@@ -90,6 +91,7 @@ def explain_infeasibility(
     if found is None:
         return None
     s = found.selection
+    by_row = {name: csr_matrix(block.matrix) for name, block in program.data.items()}
     members = [
         ConflictMember(
             "row",
@@ -97,7 +99,7 @@ def explain_infeasibility(
             _side(s.row_lower, solved.row_lower, row),
             _side(s.row_upper, solved.row_upper, row),
             _terms(solved, row),
-            _data(program, data, row),
+            _data(program, by_row, data, row),
         )
         for row in np.flatnonzero(s.rows).tolist()
     ]
@@ -162,12 +164,15 @@ def _terms(p: LinearProgram, row: int) -> str:
 
 
 def _data(
-    program: LinearProgram, data: Mapping[str, FloatArray], row: int
+    program: LinearProgram,
+    by_row: Mapping[str, csr_matrix],
+    data: Mapping[str, FloatArray],
+    row: int,
 ) -> tuple[tuple[str, float], ...]:
     if row >= len(program.row_lower):
-        return ()
+        return ()  # an added row
     return tuple(
         (block.member_name(k), float(data[name][k]))
         for name, block in program.data.items()
-        for k in block.matrix[[row]].indices[:_TERMS_SHOWN].tolist()
+        for k in by_row[name][[row]].indices[:_TERMS_SHOWN].tolist()
     )

@@ -19,6 +19,8 @@ Option = bool | int | float | str
 
 _FEASIBLE = 2  # HiGHS SolutionStatus::kSolutionStatusFeasible
 
+_PROGRESS_SECONDS = 0.2
+
 
 @dataclass(frozen=True)
 class RunInfo:
@@ -157,9 +159,10 @@ class Highs:
         self._accepted(status, "add rows")
 
     def set_start(self, x: FloatArray) -> None:
-        """Offer a first solution to a MIP."""
-        index = np.arange(len(x), dtype=np.int32)
-        self._accepted(self._highs.setSolution(len(x), index, x), "set a first solution")
+        """Offer a first solution to a MIP; HiGHS completes what is nan."""
+        known = np.flatnonzero(~np.isnan(x)).astype(np.int32)
+        status = self._highs.setSolution(len(known), known, x[known])
+        self._accepted(status, "set a first solution")
 
     def forget(self) -> None:
         """Drop basis and solution, so that the next run starts cold."""
@@ -172,28 +175,35 @@ class Highs:
         cannot pass through HiGHS.
         """
         kinds = highspy.cb.HighsCallbackType
+        began = self.seconds()
+        due = 0.0
 
         def heard(kind: Any, message: str, out: Any, answer: Any, data: Any) -> None:
-            if kind == kinds.kCallbackMipInterrupt:
-                answer.user_interrupt = stop() or self._raised is not None
-            elif progress is not None and self._raised is None:
+            # The logging callback would come only with HiGHS' own output switched on.
+            nonlocal due
+            seconds = out.running_time - began
+            improved = kind == kinds.kCallbackMipImprovingSolution
+            if progress is not None and self._raised is None and (improved or seconds >= due):
+                due = seconds + _PROGRESS_SECONDS
                 try:
                     progress(
                         Progress(
-                            seconds=out.running_time,
+                            seconds=seconds,
                             objective=out.mip_primal_bound,
                             bound=out.mip_dual_bound,
                             gap=out.mip_gap,
-                            nodes=out.mip_node_count,
+                            nodes=max(out.mip_node_count, 0),
                         )
                     )
                 except Exception as error:
                     self._raised = error
+            if not improved:
+                answer.user_interrupt = stop() or self._raised is not None
 
         self._highs.setCallback(heard, None)
         self._highs.startCallback(kinds.kCallbackMipInterrupt)
         if progress is not None:
-            self._highs.startCallback(kinds.kCallbackMipLogging)
+            self._highs.startCallback(kinds.kCallbackMipImprovingSolution)
 
     def listen_no_more(self) -> None:
         """End what `listen` began."""

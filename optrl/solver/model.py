@@ -71,7 +71,8 @@ class Model(LoadedProgram):
         Args:
             time_limit: Seconds, None for no limit.
             relative_gap: Gap at which a MIP counts as optimal; None for HiGHS' own 1e-4.
-            start: A first solution of a MIP, shape (columns,).
+            start: A first solution of a MIP, shape (columns,), clipped to the bounds; HiGHS
+                completes what is nan, and ignores what is infeasible.
             progress: Told now and then where a MIP stands; LPs do not report.
 
         Raises:
@@ -87,7 +88,9 @@ class Model(LoadedProgram):
             mip_rel_gap=1e-4 if relative_gap is None else relative_gap,
         )
         if start is not None:
-            self._highs.set_start(np.asarray(start, dtype=np.float64))
+            # HiGHS refuses a start that violates a bound by rounding alone.
+            bounds = self._solved.column_lower, self._solved.column_upper
+            self._highs.set_start(np.clip(np.asarray(start, dtype=np.float64), *bounds))
         if not len(self._solved.cost):
             return self._solve_empty(began)
         info, interrupted = self._run(progress)

@@ -10,7 +10,7 @@ from optrl_formulations.linear_program import Block, LinearProgram
 from optrl_formulations.network import FloatArray
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from optrl.solver.errors import PushError
+from optrl.solver.errors import NumericalTroubleError, PushError
 from optrl.solver.highs import Highs, IndexArray
 
 
@@ -32,6 +32,7 @@ class LoadedProgram:
             program: What to solve.
             threads: Threads for the MIP solver; LPs are solved by one.
         """
+        _refuse_nan(program)
         self.program = program
         self._data = {name: block.value for name, block in program.data.items()}
         self._slots = {name: _slot(block.matrix) for name, block in program.data.items()}
@@ -184,6 +185,23 @@ def _slot(matrix: csc_matrix) -> _Slot:
     by_row = csr_matrix(matrix)
     rows = np.flatnonzero(np.diff(by_row.indptr)).astype(np.int32)
     return _Slot(rows, by_row[rows])
+
+
+def _refuse_nan(p: LinearProgram) -> None:
+    """HiGHS takes NaN without complaint."""
+    for what, values, name in (
+        ("cost", p.cost, p.column_name),
+        ("lower bound", p.column_lower, p.column_name),
+        ("upper bound", p.column_upper, p.column_name),
+        ("lower bound", p.row_lower, p.row_name),
+        ("upper bound", p.row_upper, p.row_name),
+        ("coefficient", p.matrix.data, lambda k: p.column_name(int(p.matrix.indices[k]))),
+    ):
+        bad = np.flatnonzero(np.isnan(values))
+        if len(bad):
+            raise NumericalTroubleError(
+                f"the {what} of {name(int(bad[0]))} is nan: check the data of the model"
+            )
 
 
 def _positions(block: Block) -> IndexArray:

@@ -145,7 +145,7 @@ def test_label_names_members():
     """The caller's names of items and nodes replace indices."""
     m = pyo.ConcreteModel()
     m.x = pyo.Var(range(2))
-    p = compile_model(m, label=lambda component, index: f"item {'gin rum'.split()[index]}")
+    p = compile_model(m, label=lambda component, index: f"item {['gin', 'rum'][index]}")
     assert p.column_name(1) == "x[item rum]"
 
 
