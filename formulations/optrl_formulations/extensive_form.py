@@ -20,7 +20,7 @@ Source: Birge and Louveaux (2011), Introduction to Stochastic Programming, secon
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -128,8 +128,8 @@ def extensive_form(
         column_lower=np.concatenate([core.column_lower[x], column_lower.ravel()]),
         column_upper=np.concatenate([core.column_upper[x], column_upper.ravel()]),
         integrality=np.concatenate([core.integrality[x], np.tile(core.integrality[y], count)]),
-        columns=_blocks(core.column_name, x, y, count),
-        rows=_blocks(core.row_name, above, below, count),
+        columns=_blocks(_names(core.columns, core.column_name), x, y, count),
+        rows=_blocks(_names(core.rows, core.row_name), above, below, count),
         maximize=core.maximize,
     )
 
@@ -181,6 +181,11 @@ def _tile(
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix
+
+
+def _names(blocks: Mapping[str, Block], full: Callable[[int], str]) -> Callable[[int], str]:
+    """Full names, but the bare label where all members are of one block."""
+    return next(iter(blocks.values())).label if len(blocks) == 1 else full
 
 
 def _blocks(

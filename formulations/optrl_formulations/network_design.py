@@ -55,6 +55,7 @@ _COMPONENTS = (
     "node_capacity",
     "linking",
     "access",
+    "coverage",
     "cost",
 )
 
@@ -81,6 +82,7 @@ class NetworkDesign:
         node_capacity: Throughput capacity of nodes that need the row, by node.
         linking: Strong linking, by (lane, share, node whose opening it is or -1 for the lane).
         access: A lane with a fixed cost is used only between open nodes, by (lane, node).
+        coverage: Enough capacity and enough nodes open for all demand.
         cost: Total cost.
     """
 
@@ -98,6 +100,7 @@ class NetworkDesign:
     node_capacity: pyo.Constraint
     linking: pyo.Constraint
     access: pyo.Constraint
+    coverage: pyo.Constraint
     cost: pyo.Expression
 
 
@@ -219,6 +222,7 @@ def add_network_design(
         [(a, v) for a in block.use for v in ends[a] if v in block.open],
         rule=lambda _, a, v: block.use[a] <= block.open[v],
     )
+    _add_coverage(block, data)
     block.cost = pyo.Expression(
         expr=pyo.quicksum(data.opening_cost[v] * block.open[v] for v in block.open)
         + pyo.quicksum(data.fixed_cost[a] * block.use[a] for a in block.use)
@@ -266,6 +270,35 @@ def _add_supply(block: pyo.Block, data: DesignData) -> None:
         return pyo.inequality(exact, total, _finite(exact + extra))
 
     block.supply = pyo.Constraint(list(shares_of), rule=rule)
+
+
+def _add_coverage(block: pyo.Block, data: DesignData) -> None:
+    """Enough capacity open for all demand, and enough nodes: implied by balance and capacity.
+
+    The relaxation gains nothing from the first row, but branch and bound derives cover cuts from
+    it; the second is the first one rounded, with the largest capacities counted first.
+    """
+    offered = np.maximum(data.supply, 0.0) + data.supply_capacity
+    limit = np.minimum(offered.sum(axis=1), data.node_capacity)
+    chosen = [v for v in block.open if limit[v] > 0]
+    asked = float(np.maximum(-data.supply, 0.0).sum())
+    asked -= float(np.delete(limit, chosen).sum())
+    largest = np.cumsum(np.sort(limit[chosen])[::-1])
+    needed = int(np.searchsorted(largest, asked - 1e-9 * max(1.0, abs(asked)))) + 1
+    rows = {"capacity", "count"} if chosen and 0 < asked < np.inf else set()
+    if needed > len(chosen) and rows:
+        raise ValueError(
+            f"nodes that may open provide at most {largest[-1]:g} of the {asked:g} asked of them; "
+            "raise their capacity or supply_capacity"
+        )
+
+    def rule(_: Any, kind: str) -> Any:
+        if kind == "count":
+            return pyo.quicksum(block.open[v] for v in chosen) >= needed
+        most = np.minimum(limit, asked)
+        return pyo.quicksum(float(most[v]) * block.open[v] for v in chosen) >= asked
+
+    block.coverage = pyo.Constraint(sorted(rows), rule=rule)
 
 
 def _linked(block: pyo.Block, lane: int, ends: tuple[int, int]) -> list[int]:

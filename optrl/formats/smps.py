@@ -115,10 +115,10 @@ def _stages(path: Path, core: Core) -> tuple[BoolArray, BoolArray]:
             "Merge the later stages.",
             f"{len(periods)} periods",
         )
-    line, column, row = periods[1]
+    at, column, row = periods[1]
     if column not in core.columns or row not in core.rows:
         unknown = column if column not in core.columns else row
-        raise FormatError(path, line, "the core has no such name", "Correct it.", unknown)
+        raise FormatError(path, at, "the core has no such name", "Correct it.", unknown)
     return (
         np.arange(len(core.columns)) < core.columns[column],
         np.arange(len(core.rows)) < core.rows[row],
