@@ -101,7 +101,7 @@ def _remove_leftovers(target: Path) -> None:
     """Remove temporaries of this target whose process on this host is dead."""
     start = f".{target.stem}{_MARK}{socket.gethostname()}-"
     for path in target.parent.iterdir():
-        if not path.name.startswith(start) or path.suffix != target.suffix:
+        if not (path.name.startswith(start) and path.name.endswith(target.suffix)):
             continue
         process = path.name.removeprefix(start).split("-")[0]
         if process.isdecimal() and not _is_alive(int(process)):

@@ -7,7 +7,7 @@ import re
 import polars as pl
 
 from optrl.errors import Fault
-from optrl.tables.faults import ROW, FaultList, Table, nearest
+from optrl.tables.faults import ROW, FaultList, Table, nearest, text_of
 from optrl.tables.schema import Column, TableSchema
 
 DTYPES = {"text": pl.String, "number": pl.Float64, "integer": pl.Int64, "boolean": pl.Boolean}
@@ -54,6 +54,7 @@ def read_cells(
                 0, frame.height
             )
             usable &= column.name not in schema.key
+    usable &= bool(frame.height) or not schema.required
     given = frozenset(raw.columns)
     table = Table(schema, label, pl.DataFrame(read), given, True, numbered, usable)
     if schema.required and not frame.height and len(faults.faults) == sound:
@@ -81,7 +82,9 @@ def _header(schema: TableSchema, label: str, raw: pl.DataFrame, faults: FaultLis
         except KeyError:
             meant = nearest(name, missing) or nearest(name, [n for n in names if n not in raw])
             missing = [known for known in missing if meant is None or repr(known) not in meant]
-            remedy = meant or f"Remove it; the table knows {', '.join(names)}."
+            remedy = (
+                meant or nearest(name, names) or f"Remove it; the table knows {', '.join(names)}."
+            )
             faults.add(Fault(label, row, name, None, "there is no such column", remedy))
             continue
         if column not in columns:
@@ -166,10 +169,12 @@ class _Cells:
             listed = ", ".join(self.column.choices)
             bad = self._reject(~known, f"must be one of {listed}", "Write one of them.")
         elif self.column.references is None:
-            spaces = values != values.str.strip_chars()
-            bad = self._reject(spaces, "the name has spaces around it", "Remove them.")
-            control = ~bad & values.str.contains(_CONTROL)
-            bad |= self._reject(
+            stripped = values.str.strip_chars()
+            spaces = values != stripped
+            self._reject(spaces, "the name has spaces around it", "Remove them.")
+            values = stripped  # so that what refers to the name is not at fault too
+            control = values.str.contains(_CONTROL)
+            bad = self._reject(
                 control, "the name holds line breaks or other control characters", "Remove them."
             )
         else:
@@ -209,11 +214,11 @@ class _Cells:
                 ~bad & values.is_infinite(), "must be finite", "Write a finite number."
             )
         if low is not None:
-            remedy = f"Write a number of at least {low:g}."
-            bad |= self._reject(~bad & (values < low), f"must be at least {low:g}", remedy)
+            remedy = f"Write a number of at least {text_of(low)}."
+            bad |= self._reject(~bad & (values < low), f"must be at least {text_of(low)}", remedy)
         if high is not None:
-            remedy = f"Write a number of at most {high:g}."
-            bad |= self._reject(~bad & (values > high), f"must be at most {high:g}", remedy)
+            remedy = f"Write a number of at most {text_of(high)}."
+            bad |= self._reject(~bad & (values > high), f"must be at most {text_of(high)}", remedy)
         if column.type == "integer":
             whole = values == values.floor()
             bad |= self._reject(~bad & ~whole, "must be a whole number", "Write a whole number.")

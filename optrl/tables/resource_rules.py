@@ -39,7 +39,7 @@ def check_resources(tables: Tables, known: Known, faults: FaultList) -> None:
         use = resource_use(tables, index, row["consumes"] or "unit")
         limits = capacity(tables, index, row["capacity"])
         if row["kind"] != "storage":
-            _check_frozen(tables, row, use, limits, faults)
+            _check_frozen(tables, known, row, use, limits, faults)
         elif row["node_index"] is not None and row["overflow_cost"] in (None, np.inf):
             filled = float(use @ stock[:, row["node_index"]])
             limit = float(limits[min(known.start, len(limits) - 1)])
@@ -59,7 +59,7 @@ def _check_measures(tables: Tables, faults: FaultList) -> None:
     for table, column in (("resources", "consumes"), ("lanes", "cost_per")):
         for measure in ("volume", "weight", "time", "cost"):
             given = "unit_cost" if measure == "cost" else measure
-            if given in items.given or not items.present:
+            if given in items.given or not (items.present and items.usable):
                 continue
             faults.add_rows(
                 tables.tables[table],
@@ -112,20 +112,29 @@ def _check_supply(tables: Tables, faults: FaultList) -> None:
 
 
 def _check_frozen(
-    tables: Tables, row: Mapping[str, Any], use: FloatArray, limits: FloatArray, faults: FaultList
+    tables: Tables,
+    known: Known,
+    row: Mapping[str, Any],
+    use: FloatArray,
+    limits: FloatArray,
+    faults: FaultList,
 ) -> None:
     kind = row["kind"]
+    place = row["lane_index" if kind == "lane" else "node_index"]
+    if known.start is None or known.frozen_periods is None or (place is None and kind != "budget"):
+        return
     takes_setup = row["takes_setup_time"]
     if takes_setup is None:
         takes_setup = row["consumes"] == "time"
     if kind == "budget":
         on_it: pl.Expr = _c("origin_kind") == "supplier"
     elif kind == "lane":
-        on_it = _c("lane_index") == row["lane_index"]
+        on_it = _c("lane_index") == place
     else:
         side = "destination" if kind == "inbound" else "origin"
-        on_it = _c(f"{side}_index") == row["node_index"]
-    orders = tables["frozen"].filter(on_it & (_c("quantity") > 0))
+        on_it = _c(f"{side}_index") == place
+    window = _c("period").is_between(known.start, known.start + known.frozen_periods, closed="left")
+    orders = tables["frozen"].filter(on_it & window & (_c("quantity") > 0))
     orders = orders.drop_nulls(["item_index", "lane_index", "period"])
     if not orders.height:
         return

@@ -270,7 +270,7 @@ def _frozen_rules(known: Known) -> Iterable[RowRule]:
     lot, low, high = (_c(f"effective_{name}") for name in _LIMITS)
     yield RowRule(
         "frozen",
-        ordered & ((_c("quantity") < low) | (_c("quantity") > high)),
+        ordered & (low <= high) & ((_c("quantity") < low) | (_c("quantity") > high)),
         "quantity",
         "lies outside {effective_minimum_quantity} to {effective_maximum_quantity}, the quantities "
         "the lane takes",
@@ -279,7 +279,7 @@ def _frozen_rules(known: Known) -> Iterable[RowRule]:
     lots = _c("quantity") / lot
     yield RowRule(
         "frozen",
-        ordered & (lot > 0) & ((lots - lots.round()).abs() > 1e-9 * lots.clip(1)),
+        ordered & (lot > 0) & (lot <= high) & ((lots - lots.round()).abs() > 1e-9 * lots.clip(1)),
         "quantity",
         "is no multiple of the lot size {effective_lot_size}",
         "Correct the order or the lot size.",
