@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import polars as pl
+from optrl_formulations.network import BoolArray
 
 from optrl.errors import Fault
 from optrl.tables.faults import ROW, FaultList, Table, nearest, text_of
@@ -131,6 +133,8 @@ class _Cells:
             values = self._boolean()
         else:
             values = self._number()
+        if not self.raw.null_count():
+            return values.alias(self.column.name)
         if self.column.required:
             self._reject(self.raw.is_null(), "the cell is empty", f"Give {self.column.meaning}.")
         elif self.column.default is not None:
@@ -192,34 +196,39 @@ class _Cells:
         return true.set(bad, None)
 
     def _number(self) -> pl.Series:
-        column = self.column
+        column, empty = self.column, self.raw.is_null().to_numpy()
+        bad = np.zeros(len(empty), dtype=np.bool_)
+
+        def reject(mask: BoolArray, problem: str, remedy: str) -> None:
+            new = mask & ~bad
+            if new.any():
+                self._reject(pl.Series(new), problem, remedy)
+                bad[new] = True
+
         if self.raw.dtype == pl.String:
             values = self.raw.str.strip_chars().cast(pl.Float64, strict=False)
-            bad = self._reject(
-                values.is_null() & self.raw.is_not_null(),
+            reject(
+                values.is_null().to_numpy() & ~empty,
                 "is not a number",
                 "Write digits with a decimal point, without units or thousands separators.",
             )
         elif self.raw.dtype.is_numeric():
             values = self.raw.cast(pl.Float64)
-            bad = pl.Series([False]).new_from_index(0, len(values))
         else:
             return self._wrong_type("numbers")
-        bad |= self._reject(values.is_nan(), "is not a number", "Write a number.")
-        low, high = column.minimum, column.maximum
-        if column.infinite:
-            bad |= self._reject(~bad & (values == float("-inf")), "is infinite", "Write a number.")
-        else:
-            bad |= self._reject(
-                ~bad & values.is_infinite(), "must be finite", "Write a finite number."
-            )
-        if low is not None:
-            remedy = f"Write a number of at least {text_of(low)}."
-            bad |= self._reject(~bad & (values < low), f"must be at least {text_of(low)}", remedy)
-        if high is not None:
-            remedy = f"Write a number of at most {text_of(high)}."
-            bad |= self._reject(~bad & (values > high), f"must be at most {text_of(high)}", remedy)
+        number = values.fill_null(column.minimum or 0.0).to_numpy()
+        reject(np.isnan(number), "is not a number", "Write a number.")
+        infinite = np.isneginf(number) if column.infinite else np.isinf(number)
+        reject(infinite, "must be finite", "Write a finite number.")
+        if column.minimum is not None:
+            bound = f"at least {text_of(column.minimum)}"
+            reject(number < column.minimum, f"must be {bound}", f"Write a number of {bound}.")
+        if column.maximum is not None:
+            bound = f"at most {text_of(column.maximum)}"
+            reject(number > column.maximum, f"must be {bound}", f"Write a number of {bound}.")
         if column.type == "integer":
-            whole = values == values.floor()
-            bad |= self._reject(~bad & ~whole, "must be a whole number", "Write a whole number.")
-        return values.set(bad.fill_null(False), None).cast(DTYPES[column.type])
+            whole = number == np.floor(number)
+            reject(~whole, "must be a whole number", "Write a whole number.")
+        if bad.any():
+            values = values.set(pl.Series(bad), None)
+        return values.cast(DTYPES[column.type])
