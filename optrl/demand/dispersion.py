@@ -21,7 +21,6 @@ from optrl_formulations.network import BoolArray, FloatArray
 from optrl.demand.rates import RateOptions, estimate_rates
 
 SMALLEST_SIZE = 1e-2
-LARGEST_SIZE = 1e6
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Dispersion:
 
     Attributes:
         unit: Demand comes in multiples of it, item units, shape (N,).
-        size: Negative binomial size k, shape (N, D).
+        size: Negative binomial size k, infinite for Poisson, shape (N, D).
         shock_variance: Variance s of the shock that an item's nodes share in a period, shape (N,).
     """
 
@@ -53,7 +52,7 @@ def estimate_dispersion(
     pooled over the item's nodes whose mean lies in the same octave, because large nodes vary
     relatively less than a common size says, and a node's own value counts against that by its
     periods over `shrinkage`. Where history shows less than Poisson variance (in units) the size
-    is `LARGEST_SIZE`.
+    is infinite.
 
     Args:
         quantity: History, shape (N, D, H).
@@ -75,8 +74,13 @@ def estimate_dispersion(
 
     excess = square - unit[:, None] * first - shock[:, None] * second
     value = _shrunk(excess, second, first, active, shrinkage) / (1 + shock[:, None])
-    size = 1 / np.clip(value, 1 / LARGEST_SIZE, 1 / SMALLEST_SIZE)
-    return Dispersion(unit, size, shock)
+    return Dispersion(unit, size_of(value), shock)
+
+
+def size_of(relative: FloatArray) -> FloatArray:
+    """Negative binomial size of a relative variance beyond the unit's; infinite for none."""
+    bounded = np.minimum(relative, 1 / SMALLEST_SIZE)
+    return np.divide(1.0, bounded, out=np.full_like(bounded, np.inf), where=bounded > 0)
 
 
 def relative_variance(

@@ -10,10 +10,9 @@ from optrl_formulations.network import FloatArray, IntArray
 
 from optrl.demand.base import TotalFamily
 from optrl.demand.dispersion import (
-    LARGEST_SIZE,
-    SMALLEST_SIZE,
     estimate_dispersion,
     level_variance,
+    size_of,
 )
 from optrl.demand.estimate import HistoryError, expected_demand
 from optrl.demand.paths import Path
@@ -36,7 +35,7 @@ class NegativeBinomial:
     Attributes:
         nodes: Node index of each demand node, shape (D,).
         path: Expected demand m, item units.
-        size: Size k, shape (N, D); larger is nearer to Poisson.
+        size: Size k, shape (N, D); infinite is Poisson.
         unit: Demand comes in multiples of it, shape (N,); ones when empty.
         shock_variance: Variance s of Z, shape (N,); zeros when empty.
         level_variance: Variance u of U, shape (N,); zeros when empty.
@@ -86,10 +85,8 @@ class NegativeBinomial:
         if forecast is not None and forecast.standard_deviation is not None:
             excess = (forecast.standard_deviation**2 - forecast.mean).sum(axis=2)
             square = (forecast.mean**2).sum(axis=2)
-            size = np.divide(
-                square, excess, out=np.full_like(square, LARGEST_SIZE), where=excess > 0
-            )
-            return cls(nodes, expected.path, np.clip(size, SMALLEST_SIZE, LARGEST_SIZE))
+            relative = np.divide(excess, square, out=np.zeros_like(square), where=square > 0)
+            return cls(nodes, expected.path, size_of(relative))
         if expected.rates is None:
             raise HistoryError(
                 f"demand family {cls.name!r}: the forecast has no standard deviation and history "
@@ -163,14 +160,20 @@ class NegativeBinomial:
         shock = shock * _gamma(generator, self.level_variance, (scenarios, items))[:, :, None]
         shock = shock.reshape(scenarios, -1)
         live = np.flatnonzero(mean)
-        item, period = live // (demand_nodes * periods), live % periods
         size = self.size.ravel()[live // periods]
+        # Poisson pairs come last: they need no gamma draws.
+        spread = np.isfinite(size)
+        live = np.concatenate([live[spread], live[~spread]])
+        gammas = int(spread.sum())
+        size = np.concatenate([size[spread], np.ones(len(live) - gammas)])
+        item, period = live // (demand_nodes * periods), live % periods
         unit = self.unit[item]
         rate = mean.ravel()[live] / (unit * size)
         source = item * periods + period
         paths = np.zeros((scenarios, mean.size))
         for block in scenario_blocks(scenarios, len(live)):
-            draw = generator.standard_gamma(size, size=(block.stop - block.start, len(live)))
+            draw = np.ones((block.stop - block.start, len(live)))
+            draw[:, :gammas] = generator.standard_gamma(size[:gammas], size=(len(draw), gammas))
             draw *= rate
             draw *= shock[block].take(source, axis=1)
             paths[block, live] = generator.poisson(draw) * unit

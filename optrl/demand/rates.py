@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from optrl_formulations.network import BoolArray, FloatArray, IntArray
-from scipy.signal import lfilter
 
 from optrl.demand.paths import SeasonalPath
 
@@ -116,13 +115,20 @@ def _levels(
     Poisson level whose observations fade.
     """
     keep = 0.5 ** (1 / half_life)
-    demand: FloatArray = lfilter([1.0], [1.0, -keep], total, axis=1)
-    exposure: FloatArray = lfilter([1.0], [1.0, -keep], factor, axis=1)
+    demand, exposure = _discounted(total, keep), _discounted(factor, keep)
     levels = demand / np.maximum(exposure, 1e-12)
     # Before the first period nothing is known; its own level keeps its residual finite.
     before = np.concatenate([levels[:, :1], levels[:, :-1]], axis=1)
     first_seen = np.concatenate([np.zeros((len(total), 1)), exposure[:, :-1]], axis=1) <= 0
     return levels[:, -1], np.where(first_seen, levels, before)
+
+
+def _discounted(values: FloatArray, keep: float) -> FloatArray:
+    """Running sums in which each period's value fades by `keep` a period, shape (N, H)."""
+    sums = values.copy()
+    for t in range(1, values.shape[1]):
+        sums[:, t] += keep * sums[:, t - 1]
+    return sums
 
 
 def _growth(

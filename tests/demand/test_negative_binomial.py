@@ -6,6 +6,7 @@ from scipy import stats
 
 from optrl.demand.negative_binomial import NegativeBinomial
 from optrl.demand.paths import SeasonalPath, steady
+from optrl.instance import Forecast
 
 
 def test_counts_have_the_negative_binomial_distribution():
@@ -42,7 +43,10 @@ def test_shocks_correlate_nodes_and_periods_as_stated():
     )
     draw = model.sample(60_000, 0, 2, np.random.default_rng(2)) - mean[None, :, :, None]
     c = (1 + s) * (1 + u) - 1
+    own = 10 + 100 * (1 + c) / 5
+    assert model.variance(0, 1)[0, 1, 0] == pytest.approx(own + c * 100)
     for (a, b), expected in {
+        ((0, 1, 0), (0, 1, 0)): own + c * 100,
         ((0, 0, 0), (0, 1, 0)): c * 60,
         ((0, 0, 0), (0, 1, 1)): u * 60,
         ((0, 1, 0), (0, 1, 1)): u * 100,
@@ -75,6 +79,19 @@ def test_fit_recovers_the_parameters_of_synthetic_history(make_instance):
     assert (fitted.level_variance < 0.05).all()
 
 
+def test_fit_measures_how_levels_wander(make_instance):
+    """Items whose levels drift get a larger level variance than items whose levels stay."""
+    generator = np.random.default_rng(7)
+    drift = np.exp(np.cumsum(generator.normal(0, 0.06, size=(10, 160)), axis=1))
+    wandering = generator.poisson(20 * drift[:, None, :], size=(10, 3, 160)).astype(float)
+    staying = generator.poisson(20.0, size=(10, 3, 160)).astype(float)
+    found = [
+        NegativeBinomial.fit(make_instance(h, 160)).level_variance for h in (wandering, staying)
+    ]
+    assert found[0].mean() > 0.02
+    assert found[1].mean() < 0.005
+
+
 def test_fit_finds_the_unit_of_demand_in_cases(make_instance):
     """Demand in cases of 7.5 of nodes that rarely order shows a unit near 7.5."""
     truth = NegativeBinomial(
@@ -90,13 +107,24 @@ def test_fit_finds_the_unit_of_demand_in_cases(make_instance):
 
 def test_forecast_standard_deviation_sets_the_size(make_instance):
     """With a forecast, mean and variance are the forecast's own."""
-    from optrl.instance import Forecast
-
     mean, deviation = np.full((1, 2, 6), 10.0), np.full((1, 2, 6), 6.0)
     instance = make_instance(np.zeros((1, 2, 0)), 0, forecast=Forecast(mean, deviation))
     model = NegativeBinomial.fit(instance)
     np.testing.assert_allclose(model.mean(0, 6), mean)
     np.testing.assert_allclose(model.variance(0, 6), deviation**2)
+
+
+def test_infinite_size_is_poisson():
+    """Pairs of infinite size have Poisson moments beside pairs of finite size."""
+    model = NegativeBinomial(
+        np.array([1, 2]), steady(np.full((1, 2), 3.0)), np.array([[np.inf, 2.0]])
+    )
+    np.testing.assert_allclose(model.variance(0, 1)[0, :, 0], [3.0, 7.5])
+    draw = model.sample(40_000, 0, 1, np.random.default_rng(5))[:, 0, :, 0]
+    np.testing.assert_allclose(draw.mean(axis=0), 3.0, rtol=0.03)
+    np.testing.assert_allclose(draw.var(axis=0), [3.0, 7.5], rtol=0.05)
+    frequency = np.bincount(draw[:, 0].astype(int))[:8] / len(draw)
+    np.testing.assert_allclose(frequency, stats.poisson.pmf(np.arange(8), 3.0), atol=0.01)
 
 
 def test_wrong_shapes_and_signs_are_refused():
