@@ -39,6 +39,7 @@ import networkx as nx
 import numpy as np
 import pyomo.environ as pyo
 
+from optrl_formulations.network import BoolArray
 from optrl_formulations.network_design_data import DesignData, read_design
 
 Linking = Literal["strong", "weak"]
@@ -110,6 +111,7 @@ def add_network_design(
     commodities: Sequence[str] = ("",),
     *,
     linking: Linking = "strong",
+    strong_lanes: int | None = None,
     disaggregate: bool = False,
 ) -> NetworkDesign:
     """Add network design over a directed graph to a Pyomo block.
@@ -128,6 +130,9 @@ def add_network_design(
         commodities: Names; one nameless commodity by default.
         linking: ``strong`` links every flow to its binary with the tightest bound; ``weak``
             links sums of flows only, with far fewer rows and a weaker relaxation.
+        strong_lanes: Link strongly only that many lanes into each node, the cheapest by unit
+            cost; None for all. Where a destination has a hundred lanes, the dear ones carry
+            nothing in the relaxation, and their rows only slow it down.
         disaggregate: Whether each destination's demand is a commodity of its own.
 
     Returns:
@@ -177,7 +182,7 @@ def add_network_design(
     def lane_capacity_rule(_: Any, a: int) -> Any:
         total = float(data.bound[a].sum())
         if a in block.use:
-            if strong and total <= data.capacity[a] and len(shares) == 1:
+            if strong[a] and total <= data.capacity[a] and len(shares) == 1:
                 return pyo.Constraint.Skip  # the linking row says the same
             limit = float(min(data.capacity[a], total)) * block.use[a]
         elif len(shares) > 1 and total > data.capacity[a]:
@@ -186,7 +191,7 @@ def add_network_design(
             return pyo.Constraint.Skip
         return pyo.quicksum(block.flow[a, q] for q in shares) <= limit
 
-    strong = linking == "strong"
+    strong = _strong_lanes(data, 0 if linking == "weak" else strong_lanes)
     block.lane_capacity = pyo.Constraint(lanes, rule=lane_capacity_rule)
     block.minimum_flow = pyo.Constraint(
         np.flatnonzero(data.minimum_flow > 0).tolist(),
@@ -199,7 +204,8 @@ def add_network_design(
         limit = float(min(data.node_capacity[v], data.through[v].sum()))
         if v in block.open:
             leaving = data.bound[outgoing[v]].sum()
-            if strong and not data.demand[v].any() and leaving <= limit:
+            linked = strong[outgoing[v]].all()
+            if linked and not data.demand[v].any() and leaving <= limit:
                 return pyo.Constraint.Skip  # the linking rows of its lanes say as much
             return pyo.quicksum(entering(v, q) for q in shares) <= limit * block.open[v]
         return pyo.quicksum(entering(v, q) for q in shares) <= data.node_capacity[v]
@@ -207,7 +213,7 @@ def add_network_design(
     block.node_capacity = pyo.Constraint(nodes, rule=node_capacity_rule)
     strong_rows = [
         (a, int(q), end)
-        for a in (lanes if strong else ())
+        for a in np.flatnonzero(strong).tolist()
         for end in _linked(block, a, ends[a])
         for q in np.flatnonzero(data.bound[a] > 0)
     ]
@@ -299,6 +305,18 @@ def _add_coverage(block: pyo.Block, data: DesignData) -> None:
         return pyo.quicksum(float(most[v]) * block.open[v] for v in chosen) >= asked
 
     block.coverage = pyo.Constraint(sorted(rows), rule=rule)
+
+
+def _strong_lanes(data: DesignData, most: int | None) -> BoolArray:
+    """Which lanes are linked strongly: the `most` cheapest into each node, or all for None."""
+    if most is None:
+        return np.ones(len(data.lanes), dtype=np.bool_)
+    order = np.lexsort((data.unit_cost.mean(axis=1), data.head))
+    head = data.head[order]
+    first = np.searchsorted(head, head)  # where the run of lanes into the same node begins
+    strong = np.zeros(len(data.lanes), dtype=np.bool_)
+    strong[order] = np.arange(len(order)) - first < most
+    return strong
 
 
 def _linked(block: pyo.Block, lane: int, ends: tuple[int, int]) -> list[int]:

@@ -12,7 +12,7 @@ from optrl_formulations.network_design import add_network_design
 from optrl.solver import compile_model
 
 
-def design_program(graph: nx.Graph[Any]) -> LinearProgram:
+def design_program(graph: nx.Graph[Any], *, strong_lanes: int | None = None) -> LinearProgram:
     """The program of `add_network_design` over the graph.
 
     Raises:
@@ -20,6 +20,6 @@ def design_program(graph: nx.Graph[Any]) -> LinearProgram:
     """
     model = pyo.ConcreteModel()
     model.design = pyo.Block()
-    design = add_network_design(model.design, graph)
+    design = add_network_design(model.design, graph, strong_lanes=strong_lanes)
     model.total_cost = pyo.Objective(expr=design.cost)
     return compile_model(model)

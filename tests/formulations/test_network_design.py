@@ -94,7 +94,10 @@ def enumerate_binaries(graph, keys, attributes, name):
     return best
 
 
-@pytest.mark.parametrize("options", [{}, {"linking": "weak"}, {"disaggregate": True}])
+OPTIONS = [{}, {"linking": "weak"}, {"strong_lanes": 1}, {"disaggregate": True}]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("seed", range(3))
 def test_facility_location_equals_enumeration(seed, options):
     """Capacitated facility location: optimum over all subsets of open sites."""
@@ -104,7 +107,7 @@ def test_facility_location_equals_enumeration(seed, options):
     assert optimum(graph, **options) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"linking": "weak"}, {"disaggregate": True}])
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("multi", [False, True])
 def test_fixed_charge_flow_equals_enumeration(options, multi):
     """Fixed-charge flow with and without parallel lanes: optimum over all subsets of lanes."""
