@@ -20,8 +20,9 @@ from optrl.demand.paths import SeasonalPath
 class RateOptions:
     """How much memory and pooling the estimate of expected demand uses.
 
-    Defaults minimize the weighted absolute percentage error one to 52 weeks ahead on weekly
-    retail orders (28 items, 99 counties), by cross-validation within the first 179 weeks.
+    Defaults were chosen by the weighted absolute percentage error 13 and 52 weeks ahead on weekly
+    retail orders (28 items, 99 counties), one option at a time, by cross-validation within the
+    first 179 weeks. The error is flat about them.
 
     Attributes:
         level_half_life: Periods after which an observation counts half for an item's level.
@@ -143,7 +144,7 @@ def _growth(
     centre, average = (weight * age).sum(axis=1) / mass, (weight * value).sum(axis=1) / mass
     deviation = age - centre[:, None]
     spread = (weight * deviation**2).sum(axis=1)
-    # A prior of one season's worth of no growth keeps items with short histories level.
+    # As much evidence of no growth as `half_life` level periods keeps short histories level.
     prior = (half_life**3) / 12
     slope = (weight * deviation * (value - average[:, None])).sum(axis=1) / (spread + prior)
     growth: FloatArray = np.divide(slope, average, out=np.zeros_like(slope), where=average > 0)
