@@ -3,7 +3,9 @@
 A replenishment flow LP (one hub, two distribution centres, six stores, lost sales, a shared
 limit on what the hub ships) of about 74 thousand variables is solved once, then again for new
 demand and stock, as in a rolling horizon. All ways solve the same sequence and must find the same
-optimum. Times are CPU seconds, one thread, medians over the re-solves; ratios travel better.
+optimum. Pyomo's persistent interfaces run as delivered, and tuned to look for changed parameters
+only; of two, the faster counts. Times are CPU seconds of one thread, medians over the re-solves;
+ratios travel better.
 
     python benchmarks/resolve.py [--quick]
 """
@@ -11,6 +13,7 @@ optimum. Times are CPU seconds, one thread, medians over the re-solves; ratios t
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -218,10 +221,12 @@ class Compiled:
 
 
 class Persistent:
-    """One of Pyomo's persistent interfaces, told that only parameters change."""
+    """One of Pyomo's persistent interfaces."""
 
-    def __init__(self, solver: Any, case: Case, demand: np.ndarray, stock: np.ndarray) -> None:
-        self.solver = solver
+    def __init__(
+        self, solver: Any, case: Case, demand: np.ndarray, stock: np.ndarray, tuned: bool
+    ) -> None:
+        self.solver, self.tuned = solver, tuned
         self.m = state(case, demand, stock, "parameters")
         self.shape = (case.items, NODES, case.periods)
         for name in ("load_solution", "load_solutions"):  # appsi and contrib.solver spell it so
@@ -230,7 +235,9 @@ class Persistent:
         self.index_demand, self.index_stock = list(self.m.demand), list(self.m.stock)
 
     def freeze(self) -> None:
-        """Check parameters only from now on: the fastest setting the interface has."""
+        """Where tuned, check parameters only from now on: the fastest setting it has."""
+        if not self.tuned:
+            return
         config = getattr(self.solver, "update_config", None) or self.solver.config.auto_updates
         for name in (
             "check_for_new_or_removed_constraints",
@@ -330,8 +337,12 @@ def main() -> None:
     ways: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
         "numpy -> highspy": lambda d, s: Raw(case, d, s),
         "compile_model -> Model": lambda d, s: Compiled(case, d, s),
-        "Pyomo appsi, persistent": lambda d, s: Persistent(AppsiHighs(), case, d, s),
-        "Pyomo contrib.solver, persistent": lambda d, s: Persistent(ContribHighs(), case, d, s),
+        "appsi persistent, as delivered": lambda d, s: Persistent(AppsiHighs(), case, d, s, False),
+        "appsi persistent, tuned": lambda d, s: Persistent(AppsiHighs(), case, d, s, True),
+        "contrib persistent, as delivered": lambda d, s: Persistent(
+            ContribHighs(), case, d, s, False
+        ),
+        "contrib persistent, tuned": lambda d, s: Persistent(ContribHighs(), case, d, s, True),
     }
     print(f"{items} items, {periods} periods, {items * periods * 24:,} variables")
     print(f"{'CPU seconds':34}{'build + first':>14}{'re-solve':>10}")
@@ -343,16 +354,18 @@ def main() -> None:
         assert np.allclose(values, optimum, rtol=1e-7), (name, values, optimum)
         print(f"{name:34}{first[name]:14.3f}{again[name]:10.4f}", flush=True)
     raw, ours, *persistent = ways
-    best = min(again[name] for name in persistent)
-    print(
-        f"re-solve, ours / numpy -> highspy:       {again[ours] / again[raw]:6.2f}  (target <= 1.2)"
-    )
-    print(f"re-solve, fastest persistent / ours:     {best / again[ours]:6.2f}  (target >= 6)")
-    print(
-        f"build + first, ours / numpy -> highspy:  {first[ours] / first[raw]:6.2f}  (target <= 4)"
-    )
+    delivered = min(again[name] for name in persistent if "delivered" in name)
+    tuned = min(again[name] for name in persistent if "tuned" in name)
+    for text, ratio, target in (
+        ("re-solve, ours / numpy -> highspy", again[ours] / again[raw], "<= 1.2"),
+        ("re-solve, persistent as delivered / ours", delivered / again[ours], ">= 6"),
+        ("re-solve, persistent tuned / ours", tuned / again[ours], ">= 6"),
+        ("build + first, ours / numpy -> highspy", first[ours] / first[raw], "<= 4"),
+    ):
+        print(f"{text:44}{ratio:6.2f}  (target {target})")
     speed = pool_speedup(items // 2, periods, 4)
-    print(f"four independent models on 2 threads:    {speed:6.2f} times as fast as on one")
+    text = "four models, wall on 1 thread / on 2"
+    print(f"{text:44}{speed:6.2f}  (on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ class Progress:
         seconds: Since the solve began.
         objective: Of the best solution so far, infinite before there is one.
         bound: Best bound so far.
-        gap: (objective - bound) / objective, as HiGHS defines it; infinite without a solution.
+        gap: See `relative_gap`; infinite without a solution.
         nodes: Nodes explored.
     """
 
@@ -87,6 +88,15 @@ class Ranges:
     row_lower: FloatArray
     row_upper: FloatArray
     row_basic: BoolArray
+
+
+def relative_gap(objective: float, bound: float) -> float:
+    """|objective - bound| / |objective| of a minimum; 0 where the bound is reached."""
+    if bound >= objective:
+        return 0.0
+    return (
+        (objective - bound) / max(abs(objective), 1e-300) if math.isfinite(objective) else math.inf
+    )
 
 
 class Highs:
@@ -191,7 +201,7 @@ class Highs:
                             seconds=seconds,
                             objective=out.mip_primal_bound,
                             bound=out.mip_dual_bound,
-                            gap=out.mip_gap,
+                            gap=relative_gap(out.mip_primal_bound, out.mip_dual_bound),
                             nodes=max(out.mip_node_count, 0),
                         )
                     )

@@ -20,7 +20,7 @@ from optrl.solver.errors import (
     UnboundedError,
 )
 from optrl.solver.explanation import explain_infeasibility, unbounded_columns
-from optrl.solver.highs import Progress, RunInfo
+from optrl.solver.highs import Progress, RunInfo, relative_gap
 from optrl.solver.interrupt import interrupt_wish
 from optrl.solver.pushing import LoadedProgram
 from optrl.solver.ranging import Ranging
@@ -203,7 +203,7 @@ class Model(LoadedProgram):
             status=status,
             objective=sign * objective,
             bound=sign * bound,
-            gap=0.0 if bound >= objective else (objective - bound) / max(abs(objective), 1e-300),
+            gap=relative_gap(objective, bound),
             seconds=seconds,
             iterations=info.iterations,
             nodes=info.nodes,
