@@ -45,7 +45,7 @@ class FaultList:
     """
 
     def __init__(self, limit: int | None = 100) -> None:
-        self._limit = limit
+        self.limit = limit
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
@@ -71,7 +71,7 @@ class FaultList:
             remedy: What to change; likewise.
             value: Template of the value shown, by default that of `column`.
         """
-        shown = bad if self._limit is None else bad.head(self._limit)
+        shown = bad if self.limit is None else bad.head(self.limit)
         for row in shown.iter_rows(named=True):
             texts = {name: text_of(cell) for name, cell in row.items()}
             found = (value or f"{{{column}}}").format(**texts) if value or column in row else None

@@ -10,7 +10,9 @@ import polars as pl
 from optrl.tables.faults import ROW, FaultList, Table, nearest
 from optrl.tables.schema import TABLES
 
-_FIRST = "__first__"
+_FIRST, _REMEDY = "__first__", "__remedy__"
+_SEARCHED = 2_000
+"""Most names among which the nearest to an unknown one is searched for."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ def _resolve_names(
             continue
         known = names[column.references]
         texts = frame[column.name]
-        index = texts.cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64)
+        if frame.height:
+            index = texts.cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64)
+        else:  # spares the cost of a million categories for each table that is not there
+            index = pl.Series([], dtype=pl.Int64)
         added.append(index.alias(f"{column.name}_index"))
         if column.references == "nodes":
             kind = kinds.gather(index) if len(kinds) else texts.clear(len(texts))
@@ -106,18 +111,19 @@ def _resolve_names(
         lost = frame.filter(index.is_null() & texts.is_not_null())
         if not lost.height or not target.usable:
             continue
-        what = column.references.removesuffix("s")
-        for text, rows in lost.group_by(column.name, maintain_order=True):
-            remedy = nearest(str(text[0]), known) if len(known) < 10_000 else None
-            faults.add_rows(
-                table,
-                rows,
-                column.name,
-                f"there is no such {what}",
-                (remedy or f"Add it to {target.label} or correct the name.")
-                .replace("{", "{{")
-                .replace("}", "}}"),
-            )
+        general = f"Add it to {target.label} or correct the name."
+        remedies = {
+            text: (nearest(text, known) if len(known) <= _SEARCHED else None) or general
+            for text in lost[column.name].head(faults.limit or lost.height).unique()
+        }
+        remedy = pl.col(column.name).replace_strict(remedies, default=general)
+        faults.add_rows(
+            table,
+            lost.with_columns(remedy.alias(_REMEDY)),
+            column.name,
+            f"there is no such {column.references.removesuffix('s')}",
+            f"{{{_REMEDY}}}",
+        )
     return replace(table, frame=frame.with_columns(added))
 
 

@@ -360,3 +360,13 @@ def test_missing_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (fault,) = check(tmp_path / "file")
     assert "is a file" in fault.problem
+
+
+def test_many_unknown_names_take_no_time(tiny_folder: Path) -> None:
+    """A table of another data set is answered soon: names are not compared one by one for ever."""
+    rows = pl.DataFrame({"item": pl.int_range(200_000, eager=True).cast(pl.String)})
+    rows = rows.with_columns(node=pl.lit("town"), period=pl.lit(0), quantity=pl.lit(1))
+    rows.write_csv(tiny_folder / DEMAND)
+    faults = check(tiny_folder)
+    assert len(faults) == 101
+    assert "199900 more rows" in faults[-1].problem
