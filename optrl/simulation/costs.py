@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from optrl_formulations.network import FloatArray, IntArray, Network
+from optrl_formulations.network import FloatArray, IntArray, Network, NodeKind
 from torch import Tensor
 
+from optrl.simulation.features import Features
 from optrl.simulation.rows import Weights
 
 COST_KINDS = (
@@ -43,6 +44,7 @@ class CostRates:
         demand_nodes: Demand nodes, shape (D,).
         items: Items simulated.
         dtype: Floating type.
+        features: What the network uses.
     """
 
     def __init__(
@@ -52,19 +54,20 @@ class CostRates:
         demand_nodes: IntArray,
         items: slice,
         dtype: torch.dtype,
+        features: Features,
     ) -> None:
         self._flow, self._use, self._joint = [], [], []
+        unit_cost = network.unit_cost[items][:, None]
         for lanes in (network.replenishment_lanes, network.serving_lanes):
             flow = {
                 "transport": network.lane_cost[items][:, lanes],
-                "purchase": network.purchase_cost[items][:, lanes],
+                "purchase": unit_cost * (network.kind[network.origin[lanes]] == NodeKind.SUPPLIER),
             }
             self._flow.append(_Terms(flow, dtype))
-            fixed = np.where(network.allowed, network.fixed_cost, 0.0)[items][:, lanes]
-            self._use.append(_Terms({"fixed": fixed}, dtype))
+            used = {"fixed": network.fixed_cost[items][:, lanes]} if features.fixed else {}
+            self._use.append(_Terms(used, dtype))
             joint = network.joint_fixed_cost[lanes]
             self._joint.append(torch.from_numpy(joint).to(dtype) if joint.any() else None)
-        unit_cost = network.unit_cost[items][:, None]
         holding = network.holding_cost[items][:, stocking]
         value = np.broadcast_to(unit_cost, holding.shape)
         self._stock = _Terms({"holding": holding, "stock_value": value}, dtype)

@@ -23,6 +23,7 @@ from optrl.instance import Instance
 from optrl.simulation.arrivals import ArrivalDraws, Arrivals, Underway
 from optrl.simulation.costs import CostRates
 from optrl.simulation.feasibility import UNLIMITED, Cuts
+from optrl.simulation.features import Features
 from optrl.simulation.fulfilment import Fulfilment
 from optrl.simulation.network_state import NetworkState, Places, Shipment
 from optrl.simulation.replenishment import Replenishment
@@ -47,7 +48,7 @@ class PeriodOutcome:
         late: Demand of the period not met in it, by demand node.
         on_hand: Stock at the end, by stocking node.
         cost: Money by kind, not discounted.
-        totals: Sums over items and nodes: demand, unmet, demanding and short (number of item
+        totals: Sums over items and nodes: demand, sold, unmet, demanding and short (number of item
             and node pairs with demand, with unmet demand), sold_value, stock, stock_value, lost
             (on lanes with profiles).
         cut: Quantity of the decision cut, by reason.
@@ -75,6 +76,7 @@ class Dynamics:
         instance: The instance.
         dtype: torch.float32 or torch.float64.
         items: Items to simulate; anything but all needs `couples_items` to be false.
+        features: What the network uses, where it is known already.
 
     Raises:
         SimulationError: If backlog stands where no demand does, or a profile is on a serving
@@ -87,8 +89,11 @@ class Dynamics:
         *,
         dtype: torch.dtype = torch.float32,
         items: slice = slice(None),
+        features: Features | None = None,
     ) -> None:
         network = instance.network
+        if features is None:
+            features = Features.of(network)
         _check(instance)
         self.instance = instance
         self.dtype = dtype
@@ -112,20 +117,29 @@ class Dynamics:
             arrivals,
             max(longest, instance.due.shape[2]),
         )
-        self._capacities = Capacities(network, items, dtype) if network.resources else None
+        self._capacities = (
+            Capacities(network, items, dtype, features) if network.resources else None
+        )
         suppliers: IntArray = np.flatnonzero(network.kind == NodeKind.SUPPLIER)
+        if not features.supply:
+            suppliers = suppliers[:0]
         supply = network.supply_capacity[items][:, suppliers]
-        if not np.isfinite(supply).any():
-            suppliers, supply = suppliers[:0], supply[:, :0]
         limited = torch.from_numpy(np.minimum(supply, UNLIMITED).T.copy()).to(dtype)
         self._supply = limited[:, None] if len(suppliers) else None
         self._replenishment = Replenishment(
-            network, stocking, suppliers, self._capacities, arrivals, items, dtype
+            network, stocking, suppliers, self._capacities, arrivals, items, dtype, features
         )
         self._fulfilment = Fulfilment(
-            network, instance.demand.nodes, stocking, suppliers, self._capacities, items, dtype
+            network,
+            instance.demand.nodes,
+            stocking,
+            suppliers,
+            self._capacities,
+            items,
+            dtype,
+            features,
         )
-        self._costs = CostRates(network, stocking, instance.demand.nodes, items, dtype)
+        self._costs = CostRates(network, stocking, instance.demand.nodes, items, dtype, features)
         # Lanes of one lead time, with their destinations among all nodes.
         self._groups: list[tuple[int, Rows, Rows]] = []
         for lead in np.unique(network.lead_time[fixed]):
@@ -231,6 +245,7 @@ class Dynamics:
                 | {
                     "stock": stock.sum((0, 2)),
                     "demand": demand.sum((0, 2)),
+                    "sold": sold.sum((0, 2)),
                     "unmet": late.sum((0, 2)),
                     "demanding": demand.sign().sum((0, 2)),
                     "short": late.sign().sum((0, 2)),
@@ -325,12 +340,14 @@ class Dynamics:
 
 def _check(instance: Instance) -> None:
     network = instance.network
-    nowhere = np.setdiff1d(np.flatnonzero(instance.backlog.any(axis=0)), instance.demand.nodes)
-    if network.unmet == "backorder" and len(nowhere):
-        raise SimulationError(
-            f"node {network.nodes[nowhere[0]]!r} has backlog but is no demand node; give it "
-            "demand (zero will do) or clear its backlog"
-        )
+    if network.unmet == "backorder":
+        waiting = np.flatnonzero(instance.backlog.any(axis=0))
+        nowhere = np.setdiff1d(waiting, instance.demand.nodes)
+        if len(nowhere):
+            raise SimulationError(
+                f"node {network.nodes[nowhere[0]]!r} has backlog but is no demand node; give it "
+                "demand (zero will do) or clear its backlog"
+            )
     wrong = np.setdiff1d([p.lane for p in instance.arrivals], network.replenishment_lanes)
     if len(wrong):
         raise SimulationError(

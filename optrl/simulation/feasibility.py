@@ -14,6 +14,7 @@ import torch
 from optrl_formulations.network import BoolArray, FloatArray, IntArray, Network
 from torch import Tensor
 
+from optrl.simulation.features import Features
 from optrl.simulation.rows import Rows
 
 # Keeps 0/0 at 0 and gradients finite; far below any quantity that matters.
@@ -36,18 +37,29 @@ class Cuts:
 
 def lane_tensor(values: FloatArray, lanes: IntArray, items: slice, dtype: torch.dtype) -> Tensor:
     """Coefficients (N, A) of some lanes as a tensor (lanes, 1, N)."""
-    return torch.from_numpy(np.ascontiguousarray(values[items][:, lanes].T)).to(dtype)[:, None]
+    return torch.from_numpy(np.take(values[items].T, lanes, axis=0)).to(dtype)[:, None]
 
 
 class Lots:
     """Lot sizes and smallest quantities of some lanes."""
 
-    def __init__(self, network: Network, lanes: IntArray, items: slice, dtype: torch.dtype) -> None:
-        lot = lane_tensor(network.lot_size, lanes, items, dtype)
-        minimum = lane_tensor(network.minimum_quantity, lanes, items, dtype)
-        self._lot = lot if bool((lot > 0).any()) else None
-        self._divisor = torch.where(lot > 0, lot, 1.0)
-        self._minimum = minimum if bool((minimum > 0).any()) else None
+    def __init__(
+        self,
+        network: Network,
+        lanes: IntArray,
+        items: slice,
+        dtype: torch.dtype,
+        features: Features,
+    ) -> None:
+        self._lot: Tensor | None = None
+        self._minimum: Tensor | None = None
+        if features.lots:
+            lot = lane_tensor(network.lot_size, lanes, items, dtype)
+            self._lot = lot if bool((lot > 0).any()) else None
+            self._divisor = torch.where(lot > 0, lot, 1.0)
+        if features.minimum:
+            minimum = lane_tensor(network.minimum_quantity, lanes, items, dtype)
+            self._minimum = minimum if bool((minimum > 0).any()) else None
         self._relative = 1 + 8 * torch.finfo(dtype).eps
         self._absolute = 1e-6
 
@@ -96,17 +108,28 @@ class LaneLimits:
         lanes: Lanes it applies to, in the order of the tensors' rows.
         items: Items simulated.
         dtype: Floating type.
+        features: What the network uses.
     """
 
-    def __init__(self, network: Network, lanes: IntArray, items: slice, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: Network,
+        lanes: IntArray,
+        items: slice,
+        dtype: torch.dtype,
+        features: Features,
+    ) -> None:
         self._network = network
         self._lanes = lanes
-        allowed: BoolArray = network.allowed[items][:, lanes]
-        self._allowed = (
-            None if allowed.all() else torch.from_numpy(allowed.T.copy()).to(dtype)[:, None]
-        )
-        maximum = lane_tensor(network.maximum_quantity, lanes, items, dtype)
-        self._maximum = maximum if bool(torch.isfinite(maximum).any()) else None
+        self._allowed: Tensor | None = None
+        self._maximum: Tensor | None = None
+        if features.forbidden:
+            allowed: BoolArray = network.allowed[items][:, lanes]
+            if not allowed.all():
+                self._allowed = torch.from_numpy(allowed.T.copy()).to(dtype)[:, None]
+        if features.maximum:
+            maximum = lane_tensor(network.maximum_quantity, lanes, items, dtype)
+            self._maximum = maximum if bool(torch.isfinite(maximum).any()) else None
         self._always_open = bool((network.review_period[lanes] == 1).all()) and not any(
             lane in lanes for lane, _ in network.closed
         )

@@ -16,6 +16,7 @@ from optrl_formulations.network import IntArray, Network, NodeKind
 from torch import Tensor
 
 from optrl.simulation.feasibility import LaneLimits, Lots, Pool
+from optrl.simulation.features import Features, serving_ranks
 from optrl.simulation.resources import Capacities, LaneResources
 from optrl.simulation.rows import Rows
 
@@ -80,6 +81,7 @@ class Fulfilment:
         capacities: Shared resources, or None.
         items: Items simulated.
         dtype: Floating type.
+        features: What the network uses.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Fulfilment:
         capacities: Capacities | None,
         items: slice,
         dtype: torch.dtype,
+        features: Features,
     ) -> None:
         own = np.flatnonzero(np.isin(demand_nodes, stocking))
         self.own = Rows(own, len(demand_nodes))
@@ -99,13 +102,15 @@ class Fulfilment:
         self._all_resources = LaneResources(capacities, self.lanes) if capacities else None
         self._ranks: list[_Rank] = []
         active = np.flatnonzero(np.isin(network.destination[self.lanes], demand_nodes))
-        rank = _ranks(network, self.lanes[active], items)
+        common = features.serving_rank
+        rank = serving_ranks(network, items) if common is None else common[None]
+        rank = rank[:, active]
         for r in range(int(rank.max(initial=-1)) + 1):
             some = np.flatnonzero((rank == r).any(axis=0))
             members = active[some]
             lanes = self.lanes[members]
             here = rank[:, some] == r
-            lots = Lots(network, lanes, items, dtype)
+            lots = Lots(network, lanes, items, dtype, features)
             resources = LaneResources(capacities, lanes) if capacities else None
             self._ranks.append(
                 _Rank(
@@ -117,7 +122,7 @@ class Fulfilment:
                     ),
                     _pool(network, lanes, stocking),
                     _pool(network, lanes, suppliers),
-                    LaneLimits(network, lanes, items, dtype),
+                    LaneLimits(network, lanes, items, dtype, features),
                     lots if lots.active else None,
                     resources if resources is not None and resources.any else None,
                 )
@@ -184,18 +189,6 @@ class Fulfilment:
         if self._all_resources is None:
             raise ValueError("the network has no resources")
         return self._all_resources.use(served)
-
-
-def _ranks(network: Network, lanes: IntArray, items: slice) -> IntArray:
-    """Rank of each lane among those into its customer, by item, shape (N, lanes)."""
-    cost = network.lane_cost[items][:, lanes]
-    rank = np.zeros(cost.shape, dtype=np.int64)
-    destination = network.destination[lanes]
-    for customer in np.unique(destination):
-        mine = np.flatnonzero(destination == customer)
-        order = np.argsort(cost[:, mine], axis=1, kind="stable")
-        rank[:, mine] = np.argsort(order, axis=1, kind="stable")
-    return rank
 
 
 def _pool(network: Network, lanes: IntArray, holders: IntArray) -> Pool | None:

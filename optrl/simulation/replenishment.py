@@ -11,6 +11,7 @@ from torch import Tensor
 
 from optrl.simulation.arrivals import Arrivals, Underway
 from optrl.simulation.feasibility import Cuts, LaneLimits, Lots, Pool
+from optrl.simulation.features import Features
 from optrl.simulation.fulfilment import levels_of
 from optrl.simulation.resources import Capacities, LaneResources
 from optrl.simulation.rows import Rows
@@ -56,6 +57,7 @@ class Replenishment:
         arrivals: Random arrivals.
         items: Items simulated.
         dtype: Floating type.
+        features: What the network uses.
     """
 
     def __init__(
@@ -67,11 +69,12 @@ class Replenishment:
         arrivals: Arrivals,
         items: slice,
         dtype: torch.dtype,
+        features: Features,
     ) -> None:
         lanes = network.replenishment_lanes
         self._arrivals = arrivals
-        self._limits = LaneLimits(network, lanes, items, dtype)
-        lots = Lots(network, lanes, items, dtype)
+        self._limits = LaneLimits(network, lanes, items, dtype, features)
+        lots = Lots(network, lanes, items, dtype, features)
         self._lots = lots if lots.active else None
         origin, count = network.origin[lanes], len(lanes)
         supplied = np.flatnonzero(np.isin(origin, suppliers))
@@ -95,7 +98,7 @@ class Replenishment:
                 continue
             holder = np.searchsorted(stocking, origin[from_stock])
             choice = [int(np.flatnonzero(arrivals.lanes == lane)[0]) for lane in lanes[drawn]]
-            mine = Lots(network, lanes[from_stock], items, dtype)
+            mine = Lots(network, lanes[from_stock], items, dtype, features)
             self._levels.append(
                 _Level(
                     Pool(from_stock, count, holder, len(stocking)) if len(from_stock) else None,

@@ -8,6 +8,7 @@ from optrl_formulations.network import IntArray, Network
 from torch import Tensor
 
 from optrl.simulation.feasibility import SMALLEST, lane_tensor
+from optrl.simulation.features import Features
 
 
 class Capacities:
@@ -20,12 +21,16 @@ class Capacities:
         network: The network.
         items: Items simulated.
         dtype: Floating type.
+        features: What the network uses.
     """
 
-    def __init__(self, network: Network, items: slice, dtype: torch.dtype) -> None:
+    def __init__(
+        self, network: Network, items: slice, dtype: torch.dtype, features: Features
+    ) -> None:
         self.network = network
         self.items = items
         self.dtype = dtype
+        self.has_setup = features.setup
         resources = network.resources
         use = np.array([r.use[items] for r in resources]).reshape(len(resources), -1)
         distinct, column = np.unique(use, axis=0, return_inverse=True)
@@ -67,10 +72,10 @@ class LaneResources:
         self.any = bool(member.any())
         self._touches = torch.from_numpy(member)
         self._member = self._touches.to(dtype)
-        setup = lane_tensor(network.setup_time, lanes, capacities.items, dtype)
         self._setup_member = self._member * torch.from_numpy(takes_setup).to(dtype)
-        has_setup = bool((setup > 0).any() and (self._setup_member > 0).any())
-        self._setup = setup if has_setup else None
+        self._setup: Tensor | None = None
+        if capacities.has_setup and bool((self._setup_member > 0).any()):
+            self._setup = lane_tensor(network.setup_time, lanes, capacities.items, dtype)
 
     def setups(self, q: Tensor) -> Tensor:
         """Set-up time of `q` by resource, shape (S, R)."""

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from optrl.instance import Instance
 from optrl.simulation.dynamics import Dynamics, SimulationError
+from optrl.simulation.features import Features
 from optrl.simulation.state import Decision, State
 from optrl.simulation.trajectory import Recorder, Trajectory, join_items, join_scenarios
 
 # Elements of one tensor (rows, S, N) that a batch of scenarios may hold: bounds memory.
 _BATCH_ELEMENTS = 4_000_000
-# Elements of one tensor of a block of items: a few such tensors stay in the cache of a core.
-_BLOCK_ELEMENTS = 24_576
+# Scenarios times items of a block: enough to outweigh the calls, few enough for the cache.
+_BLOCK_ELEMENTS = 16_384
 
 
 class DecidingPolicy(Protocol):
@@ -100,10 +101,11 @@ def simulate(
         rows = max(len(network.nodes), len(network.lanes), 1)
         if batch is None:
             batch = max(1, _BATCH_ELEMENTS // (rows * max(1, expected[0])))
-        blocks, policies = _blocks(instance, policy, rows, min(batch, path.shape[0]))
+        blocks, policies = _blocks(instance, policy, min(batch, path.shape[0]))
+        features = Features.of(network)
         parts = []
         for items, restricted in zip(blocks, policies, strict=True):
-            dynamics = Dynamics(instance, dtype=dtype, items=items)
+            dynamics = Dynamics(instance, dtype=dtype, items=items, features=features)
             batches = []
             for low in range(0, path.shape[0], batch):
                 paths = by_period[:, :, low : low + batch, items]
@@ -115,10 +117,10 @@ def simulate(
 
 
 def _blocks(
-    instance: Instance, policy: DecidingPolicy, rows: int, batch: int
+    instance: Instance, policy: DecidingPolicy, batch: int
 ) -> tuple[list[slice], list[DecidingPolicy]]:
     items = len(instance.network.items)
-    size = max(1, _BLOCK_ELEMENTS // (rows * batch))
+    size = max(1, _BLOCK_ELEMENTS // batch)
     if not isinstance(policy, SeparablePolicy) or Dynamics.couples_items(instance) or size >= items:
         return [slice(0, items)], [policy]
     blocks = [slice(low, min(low + size, items)) for low in range(0, items, size)]

@@ -126,12 +126,13 @@ class Weights:
         self.any = bool(len(present))
         self._rows = Rows(np.arange(run.start, run.stop), coefficients.shape[1])
         self._values = torch.tensor(coefficients[:, run].T, dtype=dtype).contiguous()
+        self._flat = self._values.flatten()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Weighted sum over rows and items, shape (S,)."""
         x = self._rows.take(x)
         if x.shape[1] == 1 and x.is_contiguous():
-            return torch.dot(self._values.flatten(), x.flatten())[None]
+            return torch.dot(self._flat, x.view(-1))[None]
         return torch.bmm(x, self._values[:, :, None]).sum((0, 2))
 
 

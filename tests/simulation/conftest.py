@@ -135,17 +135,17 @@ class BaseStock:
         return replace(self, level=self.level[items])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build() -> Callable[..., Instance]:
     return make_instance
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def script() -> type[Script]:
     return Script
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def base_stock() -> Callable[[Instance, np.ndarray, torch.dtype], BaseStock]:
     def make(instance: Instance, level: np.ndarray, dtype: torch.dtype) -> BaseStock:
         network = instance.network
