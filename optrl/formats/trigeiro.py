@@ -11,7 +11,7 @@ It is a replenishment network: one lane with lead time 0 from a plant into one s
 capacity set-ups and production share. There is no initial stock and all demand is met, so that the
 production cost is a constant; published values leave it out, and so does the objective here.
 
-Rows that replenishment planning in general does not have are added, one for every item and
+Rows that replenishment planning in general does not have are added, one for every item and short
 interval of periods: what is demanded up to t and not produced from k on lies in stock before k,
 
     on_hand_{k-1} >= sum_{t=k..l} demand_t (1 - sum_{u=k..t} used_u)
@@ -32,6 +32,10 @@ from optrl_formulations.linear_program import LinearProgram
 from optrl_formulations.network import FloatArray, Network, Resource
 
 from optrl.formats.problem import FormatError, OpenParameters, Problem, Tokens, read_text
+
+
+# Stock is rarely held longer; intervals over the whole horizon cost more time than they save.
+_LONGEST_INTERVAL = 8
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ class LotSizing:
                 # Stock before period k: the outcome of period k - 1 is tree node k.
                 before = handles.on_hand[item, "stock", k] if k else 0.0
                 missing, made = 0.0, 0.0
-                for t in range(k, periods):
+                for t in range(k, min(k + _LONGEST_INTERVAL, periods)):
                     made = made + used[t]
                     if self.demand[i, t] > 0:
                         missing = missing + float(self.demand[i, t]) * (1 - made)
