@@ -55,7 +55,8 @@ def write_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         for file in sorted(temporary.rglob("*")):
-            _flush(file)
+            if not file.is_symlink():
+                _flush(file)
         _flush(temporary)
         if not target.exists():
             temporary.rename(target)

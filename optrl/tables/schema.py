@@ -14,7 +14,7 @@ ColumnType = Literal["text", "number", "integer", "boolean"]
 Reference = Literal["nodes", "items", "resources"]
 
 LARGEST_PERIOD = 1_000_000
-QUANTILE = re.compile(r"q(\d\d|\d{2,15}[1-9])")
+QUANTILE = re.compile(r"q(\d\d|\d{2,20}[1-9])")
 
 
 @dataclass(frozen=True)
