@@ -154,12 +154,12 @@ def header(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def write_table(target: Path, rows: Sequence[Mapping[str, Any]], arguments: Sequence[str]) -> None:
+def write_table(target: Path, rows: Sequence[Mapping[str, Any]], head: Sequence[str]) -> None:
     """Write the table beside its place and rename it, so that it is whole or absent."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     with partial.open("w", newline="") as stream:
-        stream.writelines(line + "\n" for line in header(arguments))
+        stream.writelines(line + "\n" for line in head)
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted(rows, key=lambda row: (row["file"], row["problem"])))
@@ -174,6 +174,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--time-limit", type=float, default=300.0, help="seconds a problem")
     parser.add_argument("--processes", type=int, default=1)
     given = parser.parse_args(arguments)
+    head = header(arguments)  # the commit that is run, whatever comes after
     files = instance_files(given.data)
     # The largest files first, so that no process is left alone with one of them at the end.
     files.sort(key=lambda path: -path.stat().st_size)
@@ -189,7 +190,7 @@ def main(arguments: Sequence[str]) -> int:
                     f"{row['gap']:>9} {row['seconds']:>8} s  {row['agrees']}",
                     flush=True,
                 )
-            write_table(given.table, rows, arguments)
+            write_table(given.table, rows, head)
     return 1 if any(row["agrees"] == "no" for row in rows) else 0
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from optrl_formulations.linear_program import Block, LinearProgram
 from scipy.sparse import csc_matrix, csr_matrix
 
-from optrl.formats.problem import FormatError, OpenParameters, Problem
+from optrl.formats.mps_check import check_mps
+from optrl.formats.problem import FormatError, OpenParameters, Problem, read_text
 
 _SECTIONS = re.compile(r"^ROWS\s*$.*^COLUMNS\s*$", re.MULTILINE | re.DOTALL)
 
@@ -52,8 +53,7 @@ def parse(path: Path) -> LinearProgram:
     Raises:
         FormatError: If HiGHS cannot read it, with what HiGHS says.
     """
-    if not path.is_file():
-        raise FormatError(path, None, "there is no such file", "Check the path.")
+    check_mps(path, read_text(path))
     with tempfile.TemporaryDirectory() as folder:
         # HiGHS chooses its reader by the suffix, and writes what it finds wrong into its log.
         source, log = path, Path(folder) / "log"
@@ -67,15 +67,14 @@ def parse(path: Path) -> LinearProgram:
         said = log.read_text(errors="replace") if log.exists() else ""
         highs.setOptionValue("log_file", "")
     lp = highs.getLp()
-    if status != highspy.HighsStatus.kOk or lp.num_col_ == 0:
-        trouble = [line for line in said.splitlines() if re.match(r"ERROR|WARNING", line)]
-        line = re.search(r"line (\d+)", trouble[-1], re.IGNORECASE) if trouble else None
-        raise FormatError(
-            path,
-            int(line[1]) if line else None,
-            "HiGHS cannot read the file" if not trouble else f"HiGHS: {trouble[-1].strip()}",
-            "Correct the file.",
+    trouble = [line for line in said.splitlines() if line.startswith(("ERROR", "WARNING"))]
+    if status != highspy.HighsStatus.kOk or trouble:
+        reason = (
+            trouble[0].replace(str(source), path.name).strip() if trouble else "no reason given"
         )
+        raise FormatError(path, None, f"HiGHS cannot read it: {reason}", "Correct the file.")
+    if lp.num_col_ == 0:
+        raise FormatError(path, None, "there are no columns", "Add section COLUMNS.")
     return _program(path, lp, highs)
 
 

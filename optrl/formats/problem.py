@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,15 +71,17 @@ class Problem:
 
 
 def read_text(path: Path) -> str:
-    """The whole file as text; old files hold comments in any encoding.
+    """The whole file as text, unpacked from gzip; old files hold comments in any encoding.
 
     Raises:
         FormatError: If it cannot be read or holds no text.
     """
     try:
         raw = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise FormatError(path, None, f"cannot be read: {reason}", "Check the path.") from error
     if b"\0" in raw[:4096]:
         raise FormatError(path, None, "holds binary data", "Unpack it to text first.")

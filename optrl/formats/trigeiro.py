@@ -33,7 +33,6 @@ from optrl_formulations.network import FloatArray, Network, Resource
 
 from optrl.formats.problem import FormatError, OpenParameters, Problem, Tokens, read_text
 
-
 # Stock is rarely held longer; intervals over the whole horizon cost more time than they save.
 _LONGEST_INTERVAL = 8
 
