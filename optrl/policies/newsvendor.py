@@ -55,7 +55,7 @@ class Newsvendor(SeparableLevelPolicy):
         """Quantities from the demand of review periods; deterministic, whatever the seed."""
         sourcing = Sourcing.of(instance)
         rate = mean_rate(sourcing, demand, instance.start, instance.horizon)
-        ratio = UnitCosts.of(sourcing, rate).ratio(sourcing.review)
+        ratio = UnitCosts.of(sourcing, rate).newsvendor_ratio(sourcing.review)
         levels = quantile_levels(sourcing, demand, "review", ratio)
         lead = WindowDemand(sourcing, demand, "lead_time")
         return cls(sourcing, levels, DemandLevels(lead, _mean))

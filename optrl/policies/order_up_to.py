@@ -46,7 +46,7 @@ class PeriodTensor:
 
 def row_tensor(values: FloatArray) -> Tensor:
     """From (N, rows) to a graph-first tensor (rows, 1, N)."""
-    return torch.from_numpy(np.ascontiguousarray(values.T))[:, None]
+    return torch.from_numpy(np.array(values.T, order="C"))[:, None]
 
 
 class _Feeding:

@@ -24,17 +24,19 @@ class ReorderPointOrderUpTo(SeparableLevelPolicy):
     """Reorder point s and order-up-to level S by node; orders when the position is *below* s.
 
     The order quantity Q = S - s is the economic order quantity sqrt(2 K d / H) of the fixed
-    cost K of the primary lane, the mean demand d and the overage cost H of `UnitCosts`; without
-    fixed cost, and where it is smaller, the demand of a review period; at most the demand of the
-    horizon. The reorder point is the quantile of the demand that an order must cover
-    (`optrl.policies.levels`), at the ratio b / (b + H Q / d) where demand is lost: a unit is
-    then short once in an order cycle of Q / d periods. Joint fixed costs of lanes are not
-    shared out among items.
+    cost K of the primary lane, the mean demand d and the overage cost H of `UnitCosts`, at most
+    the demand of the horizon. Without fixed cost it is 0, and the policy is base stock. Positions after ordering spread evenly over s..S, so that s solves
 
-    Source: Silver, Pyke & Thomas (2017), Inventory and Production Management in Supply Chains,
-    section 6.7 (reorder point and order quantity set in turn); Hadley & Whitin (1963),
-    Analysis of Inventory Systems, section 4-3 (lost sales ratio). A power approximation or
-    Zheng & Federgruen's search (1991) would come nearer to the best (s, S).
+        1/Q * integral of F(y) over y in [s, s + Q] = critical ratio,
+
+    F being the distribution of the demand that an order must cover (`optrl.policies.levels`).
+    That is the best s for this Q with backorders but for the undershoot of s. Joint fixed costs
+    of lanes are not shared out among items.
+
+    Source: Zheng (1992), On properties of stochastic inventory systems, Management Science
+    38(1), equation 6 (s for a given Q); Silver, Pyke & Thomas (2017), Inventory and Production
+    Management in Supply Chains, section 6.7 (Q from the economic order quantity). Zheng &
+    Federgruen's search (1991) would come nearer to the best (s, S).
     """
 
     name: ClassVar[str] = "s_s"
@@ -58,15 +60,14 @@ class ReorderPointOrderUpTo(SeparableLevelPolicy):
         costs = UnitCosts.of(sourcing, rate)
         through = np.einsum("nd,ndm->nm", rate, sourcing.supplies)
         quantity = order_quantity(sourcing, costs, through, instance.horizon)
-        cycle = np.divide(quantity, through, out=sourcing.review.astype(float), where=through > 0)
-        ratio = costs.ratio(cycle)
+        ratio = costs.ratio(sourcing.review)
         protection = WindowDemand(sourcing, demand, "protection")
 
         def reorder_point(total: TotalDemand) -> FloatArray:
-            return total.quantile(ratio)
+            return best_reorder_point(total, quantity, ratio)
 
         def order_up_to(total: TotalDemand) -> FloatArray:
-            return total.quantile(ratio) + quantity
+            return best_reorder_point(total, quantity, ratio) + quantity
 
         return cls(
             sourcing,
@@ -105,7 +106,7 @@ class ReorderPointOrderUpTo(SeparableLevelPolicy):
 def order_quantity(
     sourcing: Sourcing, costs: UnitCosts, rate: FloatArray, horizon: int
 ) -> FloatArray:
-    """Economic order quantity between the demand of a review period and of the horizon, (N, M).
+    """Economic order quantity, at most the demand of the horizon, shape (N, M).
 
     Args:
         sourcing: Primary lanes.
@@ -118,5 +119,29 @@ def order_quantity(
     # Without overage cost an order is as large as it may be, unless ordering costs nothing.
     endless = np.where(ordering > 0, np.inf, 0.0)
     square = np.divide(ordering, costs.overage, out=endless, where=costs.overage > 0)
-    smallest = rate * sourcing.review
-    return np.clip(np.sqrt(square), smallest, np.maximum(rate * horizon, smallest))
+    return np.minimum(np.sqrt(square), rate * horizon)
+
+
+def best_reorder_point(total: TotalDemand, quantity: FloatArray, ratio: FloatArray) -> FloatArray:
+    """The s with mean of F over [s, s + Q] equal to the ratio, by bisection, shape (N, M).
+
+    With the expected shortage n(x) = E (D - x)^+, the mean is 1 - (n(s) - n(s + Q)) / Q.
+
+    Args:
+        total: Demand D with distribution F.
+        quantity: Q, at least 0.
+        ratio: Critical ratio, below 1.
+    """
+    width = np.maximum(quantity, 1e-6 * (1 + total.mean))
+
+    def shortage(x: FloatArray) -> FloatArray:
+        return total.shortage(np.maximum(x, 0.0))[0] - np.minimum(x, 0.0)
+
+    low, high = -width, total.quantile(ratio)
+    for _ in range(40):
+        middle = (low + high) / 2
+        missed = (shortage(middle) - shortage(middle + width)) / width
+        enough = missed <= 1 - ratio
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    # Nodes that no demand depends on, and ratios of 0, hold nothing.
+    return np.where(ratio > 0, high, -width)
