@@ -17,6 +17,10 @@ it can supply and what destinations reachable from it demand. The last two hold 
 solution because flow that runs around a cycle can be removed; they are used where this is free
 (no negative unit cost, no minimum flow) and otherwise a lane with a fixed cost needs a capacity.
 
+Two rows that these imply for integers, enough capacity and enough nodes open for all demand, are
+stated too (`NetworkDesign.coverage`): the second, rounded up, lifts the relaxation wherever
+capacities are scarce.
+
 With `disaggregate` each destination's demand becomes a commodity of its own, so that bounds are a
 single destination's demand instead of everybody's. The linear relaxation of uncapacitated
 fixed-charge problems then comes close to the integer optimum, at as many times the columns as

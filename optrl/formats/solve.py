@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optrl_formulations.linear_program import LinearProgram
+
 from optrl.formats.problem import FormatError, OpenParameters, Problem
 from optrl.formats.recognition import formats, recognize
 from optrl.solver import (
@@ -92,10 +94,7 @@ def _solve(
     began = time.perf_counter()
     objective = bound = gap = None
     try:
-        model = Model(problem.program())
-    except ValueError as error:
-        raise FormatError(path, None, str(error), "Correct the file.") from error
-    try:
+        model = Model(_program(path, problem))
         solution = model.solve(time_limit=time_limit, relative_gap=relative_gap, progress=progress)
     except InfeasibleError:
         status = "infeasible"
@@ -119,3 +118,10 @@ def _solve(
         parameters=problem.parameters,
         notes=problem.notes,
     )
+
+
+def _program(path: Path, problem: Problem) -> LinearProgram:
+    try:
+        return problem.program()
+    except ValueError as error:  # what a formulation finds wrong with its data
+        raise FormatError(path, None, str(error), "Correct the file.") from error
