@@ -177,7 +177,7 @@ def _shaken(instance: Instance, generator: np.random.Generator) -> Instance:
     )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=20)
 @given(instance=instances(), form=st.sampled_from(["csv", "parquet"]))
 def test_round_trip_of_any_instance(instance: Instance, form: str) -> None:
     """load(save(x)) equals x to the last bit, whatever its names and arrays."""
