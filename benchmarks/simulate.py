@@ -5,6 +5,9 @@ with demand at the stores or, in the second variant, at ten customers that the s
 Demand is drawn beforehand. One thread, float32. Only places with stock or customers count as
 nodes: 6 item-nodes an item in the first variant, 16 in the second.
 
+The numpy version computes flows and costs only; the simulator also reports fill rate, cycle
+service, turns and what was cut, and checks its input.
+
 Printed for each variant: item-node-periods per CPU second of `optrl.simulation.rollout.simulate`
 and of numpy, their ratio, the difference of their costs, and the memory traffic a second that
 the simulator's tensors amount to, as a share of what a copy reaches between arrays too large for

@@ -18,22 +18,18 @@ import torch
 from optrl_formulations.network import IntArray, NodeKind
 from torch import Tensor
 
-from optrl.errors import OptrlError
 from optrl.instance import Instance
 from optrl.simulation.arrivals import ArrivalDraws, Arrivals, Underway
 from optrl.simulation.costs import CostRates
+from optrl.simulation.errors import SimulationError
 from optrl.simulation.feasibility import UNLIMITED, Cuts
 from optrl.simulation.features import Features
 from optrl.simulation.fulfilment import Fulfilment
 from optrl.simulation.network_state import NetworkState, Places, Shipment
 from optrl.simulation.replenishment import Replenishment
 from optrl.simulation.resources import Capacities, LaneResources
-from optrl.simulation.rows import Rows, graph_first
+from optrl.simulation.rows import Rows, by_scenario, graph_first
 from optrl.simulation.state import Decision
-
-
-class SimulationError(OptrlError):
-    """The simulator was given something it cannot simulate."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +75,8 @@ class Dynamics:
         features: What the network uses, where it is known already.
 
     Raises:
-        SimulationError: If backlog stands where no demand does, or a profile is on a serving
-            lane.
+        SimulationError: If backlog stands where no demand does, a profile is on a serving lane,
+            or lanes that deliver at once form a cycle.
     """
 
     def __init__(
@@ -243,12 +239,12 @@ class Dynamics:
                 sums
                 | self._costs.sold(sold)
                 | {
-                    "stock": stock.sum((0, 2)),
-                    "demand": demand.sum((0, 2)),
-                    "sold": sold.sum((0, 2)),
-                    "unmet": late.sum((0, 2)),
-                    "demanding": demand.sign().sum((0, 2)),
-                    "short": late.sign().sum((0, 2)),
+                    "stock": by_scenario(stock),
+                    "demand": by_scenario(demand),
+                    "sold": by_scenario(sold),
+                    "unmet": by_scenario(late),
+                    "demanding": by_scenario(demand.sign()),
+                    "short": by_scenario(late.sign()),
                 }
             )
         use, capacity, overflow = self._resources(release.released, served, stock, capacity)
@@ -257,7 +253,7 @@ class Dynamics:
         orders = None
         if drawn is not None:
             orders = Underway(self._random.take(release.released), drawn)
-            totals["lost"] = arrivals.lost(orders).detach().sum((0, 2))
+            totals["lost"] = by_scenario(arrivals.lost(orders).detach())
         following = self._arrive(state, stock, release.released, orders, short)
         return following, PeriodOutcome(
             release.released,

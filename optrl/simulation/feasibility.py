@@ -15,7 +15,7 @@ from optrl_formulations.network import BoolArray, FloatArray, IntArray, Network
 from torch import Tensor
 
 from optrl.simulation.features import Features
-from optrl.simulation.rows import Rows
+from optrl.simulation.rows import Rows, by_scenario
 
 # Keeps 0/0 at 0 and gradients finite; far below any quantity that matters.
 SMALLEST = 1e-12
@@ -31,7 +31,7 @@ class Cuts:
 
     def add(self, reason: str, quantity: Tensor) -> None:
         """Add a quantity (..., S, N) to a reason."""
-        total = quantity.detach().sum((0, 2))
+        total = by_scenario(quantity.detach())
         self.by_reason[reason] = self.by_reason.get(reason, 0) + total
 
 

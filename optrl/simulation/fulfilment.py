@@ -15,6 +15,7 @@ import torch
 from optrl_formulations.network import IntArray, Network, NodeKind
 from torch import Tensor
 
+from optrl.simulation.errors import SimulationError
 from optrl.simulation.feasibility import LaneLimits, Lots, Pool
 from optrl.simulation.features import Features, serving_ranks
 from optrl.simulation.resources import Capacities, LaneResources
@@ -210,7 +211,7 @@ def levels_of(network: Network, at_once: IntArray) -> IntArray:
         at_once: Lanes that may deliver in the period of release.
 
     Raises:
-        ValueError: If such lanes form a cycle.
+        SimulationError: If such lanes form a cycle.
     """
     level = np.zeros(len(network.nodes), dtype=np.int64)
     stocking = network.kind[network.destination[at_once]] == NodeKind.STOCKING
@@ -222,4 +223,7 @@ def levels_of(network: Network, at_once: IntArray) -> IntArray:
             return level
         level = raised
     names = [" -> ".join(network.lanes[a]) for a in lanes]
-    raise ValueError(f"lanes that deliver at once form a cycle: {', '.join(names)}")
+    raise SimulationError(
+        f"lanes that deliver at once form a cycle: among {', '.join(names)}; give one of them a "
+        "lead time of at least 1"
+    )

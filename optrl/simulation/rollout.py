@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from optrl.instance import Instance
-from optrl.simulation.dynamics import Dynamics, SimulationError
+from optrl.simulation.dynamics import Dynamics
+from optrl.simulation.errors import SimulationError
 from optrl.simulation.features import Features
 from optrl.simulation.state import Decision, State
 from optrl.simulation.trajectory import Recorder, Trajectory, join_items, join_scenarios
@@ -19,7 +20,7 @@ from optrl.simulation.trajectory import Recorder, Trajectory, join_items, join_s
 # Elements of one tensor (rows, S, N) that a batch of scenarios may hold: bounds memory.
 _BATCH_ELEMENTS = 4_000_000
 # Scenarios times items of a block: enough to outweigh the calls, few enough for the cache.
-_BLOCK_ELEMENTS = 16_384
+_BLOCK_ELEMENTS = 32_768
 
 
 class DecidingPolicy(Protocol):
@@ -81,8 +82,8 @@ def simulate(
             policy's parameters.
 
     Raises:
-        SimulationError: If shapes do not fit, demand is negative or not a number, or costs
-            became not a number.
+        SimulationError: If shapes do not fit, demand is negative or not a number, or a decision
+            is not finite.
     """
     network = instance.network
     path = torch.as_tensor(demand)
@@ -139,6 +140,9 @@ def _roll(
 ) -> Trajectory:
     instance = dynamics.instance
     scenarios = demand.shape[2]
+    smallest = float(demand.detach().amin())
+    if not smallest >= 0:
+        raise SimulationError(f"the smallest demand is {smallest}; it must be a number, 0 or more")
     state = dynamics.initial_state(scenarios)
     if first_period is not None:
         state = replace(state, period=first_period)
@@ -152,17 +156,15 @@ def _roll(
         recorder.add(outcome)
     name = str(getattr(policy, "name", type(policy).__name__))
     trajectory = recorder.trajectory(instance, name, warm_up, dynamics.terminal_value(state), state)
-    wrong = ~torch.isfinite(trajectory.period_cost.detach()) | ~torch.isfinite(
-        trajectory.totals["demand"]
-    )
+    wrong = ~torch.isfinite(trajectory.period_cost.detach() + trajectory.totals["stock"])
+    # What was released in the last periods shows only in what is still on the way.
+    wrong[:, -1] |= ~torch.isfinite(state.pipeline.detach().sum((0, 2)))
     if wrong.any():
         scenario, column = (int(x) for x in wrong.nonzero()[0])
         raise SimulationError(
-            f"costs of scenario {first_scenario + scenario} are not finite in period "
-            f"{trajectory.first_period + column}; check the demand and the decisions of {name!r}"
+            f"scenario {first_scenario + scenario} is not finite in period "
+            f"{trajectory.first_period + column}; check the decisions of policy {name!r}"
         )
-    if bool(demand.detach().amin() < 0):
-        raise SimulationError(f"demand is negative (smallest {float(demand.min())}); use 0 or more")
     return trajectory
 
 
