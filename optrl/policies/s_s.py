@@ -25,7 +25,8 @@ class ReorderPointOrderUpTo(SeparableLevelPolicy):
 
     The order quantity Q = S - s is the economic order quantity sqrt(2 K d / H) of the fixed
     cost K of the primary lane, the mean demand d and the overage cost H of `UnitCosts`, at most
-    the demand of the horizon. Without fixed cost it is 0, and the policy is base stock. Positions after ordering spread evenly over s..S, so that s solves
+    the demand of the horizon. Without fixed cost it is 0, and the policy is base stock.
+    Positions after ordering spread evenly over s..S, so that s solves
 
         1/Q * integral of F(y) over y in [s, s + Q] = critical ratio,
 

@@ -72,7 +72,7 @@ class Sourcing:
         owner: Stocking node that a demand node's demand belongs to, or `NOWHERE`, shape (N, D).
         landed_cost: Purchase and transport up to each stocking node, infinite where no way
             leads, shape (N, M).
-        serving_cost: Cost of the lane from owner to demand node, 0 at the owner itself, (N, D).
+        serving_cost: Cost of the primary serving lane, 0 where demand stands at its owner, (N, D).
         lead_time: Of the primary lane, 0 without one, shape (N, M).
         lead_time_variance: Of the primary lane, shape (N, M).
         arriving: Share of an order on the primary lane that is expected to arrive, (N, M).
