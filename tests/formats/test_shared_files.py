@@ -58,8 +58,6 @@ SLOW = {
     "fixed-charge-fcnetlib/p50x288.inc",
     "fixed-charge-fcnetlib/p80x400.inc",
     "fixed-charge-fcnetlib/g40x132.inc",
-    "lot-sizing-trigeiro/X11117B",
-    "lot-sizing-trigeiro/X11127A",
     "lot-sizing-trigeiro/X11417A",
     "lot-sizing-trigeiro/X12417A",
     "stochastic-smps/dcap233_200.cor",
