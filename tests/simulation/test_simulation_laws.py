@@ -365,3 +365,50 @@ def test_expected_arrivals_tell_nothing_of_the_future(build, script):
     assert torch.equal(
         state.in_transit[~half, 0, 1], torch.full((s - int(half.sum()),), 8.0).double()
     )
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [("a", "stocking"), ("b", "stocking")],
+        [("p", "supplier"), ("a", "stocking"), ("b", "stocking")],
+        [("a", "stocking"), ("p", "supplier"), ("b", "stocking")],
+    ],
+)
+def test_a_step_changes_neither_its_state_nor_past_outcomes(build, nodes):
+    """Tensors handed out stay as they are, however the nodes lie in memory."""
+    instance = build(nodes, [("a", "b", 1)], ["a", "b"], on_hand={"a": 9.0, "b": 2.0})
+    dynamics = Dynamics(instance, dtype=torch.float64)
+    order = Decision(torch.full((1, 1, 1), 3.0, dtype=torch.float64))
+    demand, draws = torch.ones(2, 1, 1, dtype=torch.float64), dynamics.draws(0, 0, 1)
+    with torch.no_grad():
+        first, seen = dynamics.initial_state(1), []
+        second, outcome = dynamics.step(first, order, demand, draws)
+        dynamics.step(second, order, demand, draws)
+    for name in ("a", "b"):
+        node = instance.network.node_index[name]
+        seen.append([float(x.on_hand[0, 0, node]) for x in (first, second)])
+    assert seen == [[9, 5], [2, 4]]
+    assert outcome.on_hand.flatten().tolist() == [5, 1]
+
+
+def test_rounding_to_lots_never_takes_more_than_the_stock(build, script):
+    """A share just below a multiple of the lot is not rounded up beyond what is there."""
+    short = 6 - 1e-6
+    instance = build(
+        [("hub", "stocking"), ("a", "stocking"), ("b", "stocking")],
+        [("hub", "a", 0), ("hub", "b", 0)],
+        ["a"],
+        on_hand={"hub": short},
+        lot_size=3.0,
+    )
+    result = simulate(
+        instance, script([[6, 6]]), np.zeros((1, 1, 1, 1)), seed=0, dtype=torch.float64,
+        record="full",
+    )  # fmt: skip
+    assert result.detail.released[0, 0, :, 0].tolist() == [0, 0]
+    exact = replace(instance, on_hand=np.array([[6.0, 0, 0]]))
+    result = simulate(
+        exact, script([[6, 6]]), np.zeros((1, 1, 1, 1)), seed=0, dtype=torch.float64, record="full"
+    )
+    assert result.detail.released[0, 0, :, 0].tolist() == [3, 3]
