@@ -17,9 +17,9 @@ therefore possible.
 
     python benchmarks/simulate.py [--items 100000] [--periods 52] [--repeats 3]
 
-For comparison: the simulator of Alvo, Russo & Kanoria, Neural inventory control in networks via
-hindsight differentiable policy optimization (2023), reaches 2.0e7 by its published code on one
-core.
+For comparison, not measured here: 2.0e7 is the known figure of the simulator of Alvo, Russo &
+Kanoria, Neural inventory control in networks via hindsight differentiable policy optimization
+(2023).
 """
 
 from __future__ import annotations
