@@ -62,19 +62,12 @@ class ReorderPointOrderUpTo(SeparableLevelPolicy):
         through = np.einsum("nd,ndm->nm", rate, sourcing.supplies)
         quantity = order_quantity(sourcing, costs, through, instance.horizon)
         ratio = costs.ratio(sourcing.review)
-        protection = WindowDemand(sourcing, demand, "protection")
 
         def reorder_point(total: TotalDemand) -> FloatArray:
             return best_reorder_point(total, quantity, ratio)
 
-        def order_up_to(total: TotalDemand) -> FloatArray:
-            return best_reorder_point(total, quantity, ratio) + quantity
-
-        return cls(
-            sourcing,
-            DemandLevels(protection, order_up_to),
-            DemandLevels(protection, reorder_point),
-        )
+        points = DemandLevels(WindowDemand(sourcing, demand, "protection"), reorder_point)
+        return cls(sourcing, _Above(points, quantity), points)
 
     @classmethod
     def at_level(
@@ -102,6 +95,27 @@ class ReorderPointOrderUpTo(SeparableLevelPolicy):
         """What is missing to S where the position is below s."""
         below = position < rows.take(self._reorder_point.at(period, position))
         return torch.where(below, super().want(position, rows, period), 0.0)
+
+
+class _Above:
+    """Levels a fixed quantity above others.
+
+    Args:
+        levels: The others.
+        quantity: Shape (N, M).
+    """
+
+    def __init__(self, levels: Levels, quantity: FloatArray) -> None:
+        self._levels = levels
+        self._quantity = quantity
+        self._last: tuple[FloatArray, FloatArray] | None = None
+
+    def at(self, period: int) -> FloatArray:
+        """Levels of a period, shape (N, M)."""
+        base = self._levels.at(period)
+        if self._last is None or self._last[0] is not base:
+            self._last = base, base + self._quantity
+        return self._last[1]
 
 
 def order_quantity(
