@@ -32,7 +32,7 @@ class BaseStock(SeparableLevelPolicy):
     def fit(cls, instance: Instance, demand: DemandModel, seed: int = 0) -> Self:
         """Levels from lead-time demand; deterministic, whatever the seed."""
         sourcing = Sourcing.of(instance)
-        rate = mean_rate(sourcing, demand, instance.start, instance.horizon)
+        rate = mean_rate(demand, instance.start, instance.horizon)
         ratio = UnitCosts.of(sourcing, rate).ratio(sourcing.review)
         return cls(sourcing, quantile_levels(sourcing, demand, "protection", ratio))
 

@@ -56,7 +56,7 @@ class CappedBaseStock(SeparableLevelPolicy):
     def fit(cls, instance: Instance, demand: DemandModel, seed: int = 0) -> Self:
         """Levels and caps from lead-time demand; deterministic, whatever the seed."""
         sourcing = Sourcing.of(instance)
-        rate = mean_rate(sourcing, demand, instance.start, instance.horizon)
+        rate = mean_rate(demand, instance.start, instance.horizon)
         ratio = UnitCosts.of(sourcing, rate).ratio(sourcing.review)
         levels = quantile_levels(sourcing, demand, "protection", ratio)
         return cls(sourcing, levels, _default_caps(sourcing, demand, ratio))

@@ -35,7 +35,7 @@ class EchelonBaseStock(SeparableLevelPolicy):
     def fit(cls, instance: Instance, demand: DemandModel, seed: int = 0) -> Self:
         """Levels from echelon lead-time demand; deterministic, whatever the seed."""
         sourcing = Sourcing.of(instance)
-        rate = mean_rate(sourcing, demand, instance.start, instance.horizon)
+        rate = mean_rate(demand, instance.start, instance.horizon)
         ratios = UnitCosts.of(sourcing, rate).echelon_ratios(sourcing)
         return cls(sourcing, quantile_levels(sourcing, demand, "echelon", *ratios))
 

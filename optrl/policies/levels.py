@@ -195,7 +195,7 @@ def quantile_levels(
     return DemandLevels(WindowDemand(sourcing, model, window), level)
 
 
-def mean_rate(sourcing: Sourcing, model: DemandModel, first: int, periods: int) -> FloatArray:
+def mean_rate(model: DemandModel, first: int, periods: int) -> FloatArray:
     """Expected demand a period over a horizon, shape (N, D)."""
     rate: FloatArray = model.mean(first, max(periods, 1)).mean(axis=2)
     return rate

@@ -54,7 +54,7 @@ class Newsvendor(SeparableLevelPolicy):
     def fit(cls, instance: Instance, demand: DemandModel, seed: int = 0) -> Self:
         """Quantities from the demand of review periods; deterministic, whatever the seed."""
         sourcing = Sourcing.of(instance)
-        rate = mean_rate(sourcing, demand, instance.start, instance.horizon)
+        rate = mean_rate(demand, instance.start, instance.horizon)
         ratio = UnitCosts.of(sourcing, rate).newsvendor_ratio(sourcing.review)
         levels = quantile_levels(sourcing, demand, "review", ratio)
         lead = WindowDemand(sourcing, demand, "lead_time")

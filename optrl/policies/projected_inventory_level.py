@@ -53,7 +53,7 @@ class ProjectedInventoryLevel(LevelPolicy):
     def fit(cls, instance: Instance, demand: DemandModel, seed: int = 0) -> Self:
         """Levels from lead-time demand; the seed draws the paths that lost sales are taken over."""
         sourcing = Sourcing.of(instance)
-        rate = mean_rate(sourcing, demand, instance.start, instance.horizon)
+        rate = mean_rate(demand, instance.start, instance.horizon)
         ratio = UnitCosts.of(sourcing, rate).ratio(sourcing.review)
         levels = quantile_levels(sourcing, demand, "protection", ratio)
         return cls(sourcing, levels, _lost_sales(sourcing, demand, seed))

@@ -57,7 +57,7 @@ class ReorderPointOrderUpTo(SeparableLevelPolicy):
     def fit(cls, instance: Instance, demand: DemandModel, seed: int = 0) -> Self:
         """Levels from lead-time demand and fixed costs; deterministic, whatever the seed."""
         sourcing = Sourcing.of(instance)
-        rate = mean_rate(sourcing, demand, instance.start, instance.horizon)
+        rate = mean_rate(demand, instance.start, instance.horizon)
         costs = UnitCosts.of(sourcing, rate)
         through = np.einsum("nd,ndm->nm", rate, sourcing.supplies)
         quantity = order_quantity(sourcing, costs, through, instance.horizon)

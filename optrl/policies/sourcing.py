@@ -183,6 +183,13 @@ class Sourcing:
         owns: BoolArray = self.owner[:, :, None] == np.arange(len(self.stocking))
         return owns
 
+    @cached_property
+    def owner_cost(self) -> FloatArray:
+        """Landed cost at the owner of each demand node, 0 where unknown, shape (N, D)."""
+        padded = np.pad(self.landed_cost, ((0, 0), (0, 1)))
+        cost = np.take_along_axis(padded, self.owner % padded.shape[1], axis=1)
+        return np.where(np.isfinite(cost), cost, 0.0)
+
     def of_lane(self, values: FloatArray) -> FloatArray:
         """Coefficients (N, A) of the primary lanes, 0 without one, shape (N, M)."""
         padded = np.pad(values, ((0, 0), (0, 1)))
