@@ -94,9 +94,9 @@ class DesignData:
         """Supply of the nodes that reach each node, itself included, shape (V, K)."""
         available = np.maximum(self.supply, 0.0) + self.supply_capacity
         reached = np.zeros_like(available)
-        number = {v: i for i, v in enumerate(self.nodes)}
-        for i in np.flatnonzero(available.any(axis=1)):
-            below = [i, *(number[w] for w in nx.descendants(self.graph, self.nodes[i]))]
+        number: dict[Any, int] = {v: i for i, v in enumerate(self.nodes)}
+        for i in np.flatnonzero(available.any(axis=1)).tolist():
+            below: list[int] = [i, *(number[w] for w in nx.descendants(self.graph, self.nodes[i]))]
             reached[below] += available[i]
         return reached
 
@@ -104,9 +104,9 @@ class DesignData:
     def _downstream(self) -> FloatArray:
         """Demand of the nodes reachable from each node, itself included, shape (V, Q)."""
         needed = np.zeros_like(self.demand)
-        number = {v: i for i, v in enumerate(self.nodes)}
-        for i in np.flatnonzero(self.demand.any(axis=1)):
-            above = [i, *(number[w] for w in nx.ancestors(self.graph, self.nodes[i]))]
+        number: dict[Any, int] = {v: i for i, v in enumerate(self.nodes)}
+        for i in np.flatnonzero(self.demand.any(axis=1)).tolist():
+            above: list[int] = [i, *(number[w] for w in nx.ancestors(self.graph, self.nodes[i]))]
             needed[above] += self.demand[i]
         return needed
 
@@ -151,8 +151,8 @@ def read_design(graph: nx.Graph[Any], commodities: Sequence[str], disaggregate: 
         raise ValueError(f"commodities must be distinct and at least one, found {commodities!r}")
     nodes = tuple(graph.nodes)
     number = {v: i for i, v in enumerate(nodes)}
-    keyed = graph.is_multigraph()
-    lanes: list[tuple[Any, ...]] = list(graph.edges(keys=True) if keyed else graph.edges)
+    # Edges of a multigraph iterate with their keys.
+    lanes: list[tuple[Any, ...]] = list(graph.edges)
     of_node = [(f"node {v!r}", graph.nodes[v]) for v in nodes]
     of_lane = [(f"lane {lane!r}", graph.edges[lane]) for lane in lanes]
     inf = float("inf")
