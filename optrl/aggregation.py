@@ -4,7 +4,8 @@ Customers served from the same nodes in the same order of cost differ, for decis
 demand is seen, only by what they ask. Merging them shrinks a plan by an order of magnitude and
 keeps every stocking node, replenishment lane and resource. A zone's lane cost is the average of
 its customers' lanes weighted with their demand, so that splitting a zone's flow in proportion to
-demand costs the same up to shifts of demand within the zone.
+demand costs the same up to shifts of demand within the zone. Leaving out each customer's dearest
+lanes merges further, at the price of help from afar that the plan no longer sees.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Aggregation:
         network: Coarse network; suppliers, stocking nodes and replenishment lanes keep their
             order.
         node: Coarse node of each node of the fine network, shape (V,).
-        lane: Coarse lane of each lane of the fine network, shape (A,).
+        lane: Coarse lane of each lane of the fine network, -1 where left out, shape (A,).
         destination: Fine node where each fine lane ends, shape (A,).
         serving: Which fine lanes end at a customer, shape (A,).
     """
@@ -54,11 +55,13 @@ class Aggregation:
         asked = demand[:, destination]
         zone_asked = total[:, self.node[destination]]
         share = np.divide(asked, zone_asked, out=np.zeros_like(asked), where=zone_asked > 0)
-        into_customer = self.serving[None, :, None]
-        return np.where(into_customer, serve[:, self.lane] * share, 0.0)
+        split = (self.serving & (self.lane >= 0))[None, :, None]
+        return np.where(split, serve[:, self.lane] * share, 0.0)
 
 
-def aggregate_customers(network: Network, weight: FloatArray) -> Aggregation:
+def aggregate_customers(
+    network: Network, weight: FloatArray, *, merge: bool = True, ranks: int | None = None
+) -> Aggregation:
     """Merge customers that the network cannot tell apart.
 
     Customers stay alone where a resource limits a lane to them, a lane to them has a largest
@@ -67,8 +70,11 @@ def aggregate_customers(network: Network, weight: FloatArray) -> Aggregation:
     Args:
         network: Fine network.
         weight: Typical demand, shape (N, V), to average lane costs with.
+        merge: False keeps every customer alone, with all its lanes.
+        ranks: Number of cheapest lanes to keep into each customer that may be merged; all when
+            None.
     """
-    zone_of = _zones(network)
+    zone_of, dropped = _zones(network, ranks) if merge else ({}, set())
     first: dict[bytes, list[int]] = {}
     for customer, key in zone_of.items():
         first.setdefault(key, []).append(customer)
@@ -80,6 +86,8 @@ def aggregate_customers(network: Network, weight: FloatArray) -> Aggregation:
         graph.add_node(name_of.get(v, name), kind=network.graph.nodes[name]["kind"])
     renamed = [name_of.get(v, name) for v, name in enumerate(network.nodes)]
     for lane, (u, _) in enumerate(network.lanes):
+        if lane in dropped:
+            continue
         graph.add_edge(
             u, renamed[network.destination[lane]], lead_time=int(network.lead_time[lane])
         )
@@ -88,7 +96,7 @@ def aggregate_customers(network: Network, weight: FloatArray) -> Aggregation:
     node = np.array([position[name] for name in renamed])
     coarse_lane = np.array(
         [
-            lane_position[u, renamed[network.destination[a]]]
+            -1 if a in dropped else lane_position[u, renamed[network.destination[a]]]
             for a, (u, _) in enumerate(network.lanes)
         ],
         dtype=np.int64,
@@ -102,34 +110,44 @@ def aggregate_customers(network: Network, weight: FloatArray) -> Aggregation:
     )
 
 
-def _zones(network: Network) -> dict[int, bytes]:
+def _zones(network: Network, ranks: int | None) -> tuple[dict[int, bytes], set[int]]:
+    """Key of each customer's zone, and the lanes left out."""
     limited_lanes = {r.lane for r in network.resources if r.kind == "lane"}
     limited_nodes = {r.node for r in network.resources if r.kind == "inbound"}
-    zones = {}
+    closed_lanes = {lane for lane, _ in network.closed}
+    zones: dict[int, bytes] = {}
+    dropped: set[int] = set()
     for v in np.flatnonzero(network.kind == NodeKind.CUSTOMER).tolist():
         lanes = np.flatnonzero(network.destination == v)
         alone = (
             v in limited_nodes
-            or bool(limited_lanes.intersection(lanes.tolist()))
+            or bool((limited_lanes | closed_lanes).intersection(lanes.tolist()))
             or bool(np.isfinite(network.maximum_quantity[:, lanes]).any())
             or bool((network.service_level[:, v] > 0).any())
-            or any(lane in lanes for lane, _ in network.closed)
         )
-        by_origin = lanes[np.argsort(network.origin[lanes], kind="stable")]
-        rank = np.argsort(network.lane_cost[:, by_origin], axis=1, kind="stable")
-        key = b"|".join(
+        if alone:
+            zones[v] = str(v).encode()
+            continue
+        cost = np.where(network.allowed[:, lanes], network.lane_cost[:, lanes], np.inf)
+        rank = np.argsort(np.argsort(cost, axis=1, kind="stable"), axis=1)
+        if ranks is not None:
+            keep = (rank < ranks).any(axis=0)
+            dropped.update(lanes[~keep].tolist())
+            lanes, rank = lanes[keep], rank[:, keep]
+        by_origin = np.argsort(network.origin[lanes], kind="stable")
+        lanes = lanes[by_origin]
+        zones[v] = b"|".join(
             part.tobytes()
             for part in (
-                network.origin[by_origin],
-                network.allowed[:, by_origin],
-                rank,
-                network.review_period[by_origin],
-                network.review_offset[by_origin],
+                network.origin[lanes],
+                network.allowed[:, lanes],
+                rank[:, by_origin],
+                network.review_period[lanes],
+                network.review_offset[lanes],
                 network.shortage_cost[:, v],
             )
         )
-        zones[v] = str(v).encode() if alone else key
-    return zones
+    return zones, dropped
 
 
 def _zone_name(network: Network, members: list[int]) -> str:
@@ -141,11 +159,12 @@ def _coarse(
     network: Network, graph: nx.DiGraph[str], node: IntArray, lane: IntArray, weight: FloatArray
 ) -> Network:
     lanes, nodes = graph.number_of_edges(), graph.number_of_nodes()
-    on_lane = np.maximum(weight[:, network.destination], 1e-9)
-    total = _add_up(on_lane, lane, lanes)
-    cost = _add_up(on_lane * network.lane_cost, lane, lanes)
+    kept = lane >= 0
+    on_lane = np.maximum(weight[:, network.destination], 1e-9)[:, kept]
+    total = _add_up(on_lane, lane[kept], lanes)
+    cost = _add_up(on_lane * network.lane_cost[:, kept], lane[kept], lanes)
     last_lane = np.zeros(lanes, dtype=np.int64)
-    last_lane[lane] = np.arange(len(lane))
+    last_lane[lane[kept]] = np.flatnonzero(kept)
     last_node = np.zeros(nodes, dtype=np.int64)
     last_node[node] = np.arange(len(node))
     by_lane = {

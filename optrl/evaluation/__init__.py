@@ -1,0 +1,1 @@
+"""Evaluation: policies on the same random numbers, and the perfect-information bound."""

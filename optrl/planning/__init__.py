@@ -1,0 +1,1 @@
+"""Planning: from instance to plan, its tables, the independent check, files and picture."""

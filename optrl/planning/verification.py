@@ -189,7 +189,7 @@ def _stock_balance(instance: Instance, tables: PlanTables) -> pl.DataFrame:
 
 
 def _demand_balance(instance: Instance, tables: PlanTables) -> pl.DataFrame:
-    """Check that served + unmet = demand (+ what waited before), and served is what the flows bring."""
+    """Check that served + unmet = demand (+ what waited), and served is what the flows bring."""
     key = ["item", "node", "period"]
     network = instance.network
     brought = _sum(tables.serving, "destination", pl.col("period"), "brought")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+from optrl_formulations.network import FloatArray
 
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
+from optrl.policies.planned import PlannedFlows
 from optrl.simulation.state import Decision, State
+from optrl.solver.highs import Progress
 
 
 @runtime_checkable
@@ -27,4 +33,49 @@ class Policy(Protocol):
 
     def decide(self, state: State, period: int) -> Decision:
         """Decide what to release in absolute period `period`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ProgramReport:
+    """What solving a plan's program gave.
+
+    Attributes:
+        status: Of the solver.
+        objective: Value of the plan's program, which may hold terms beyond cost.
+        bound: Best bound of that program.
+        gap: Relative gap between the two.
+        seconds: Solving time.
+        columns: Size of the program.
+        rows: Size of the program.
+        prices: Price of each resource and period, shape (R, T).
+        warnings: Numerical trouble the solver reported.
+    """
+
+    status: str
+    objective: float
+    bound: float
+    gap: float
+    seconds: float
+    columns: int
+    rows: int
+    prices: FloatArray
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the prices, ready for JSON."""
+        return {key: value for key, value in vars(self).items() if key != "prices"}
+
+
+@runtime_checkable
+class PlanningPolicy(Protocol):
+    """A policy that can plan the whole horizon at once."""
+
+    def plan(
+        self,
+        *,
+        time_limit: float | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> tuple[PlannedFlows, ProgramReport]:
+        """Plan all periods of the instance from its first state on."""
         ...

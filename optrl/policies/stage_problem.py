@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from optrl_formulations.network import BoolArray, FloatArray, Network
 from optrl_formulations.replenishment_arrays import build_replenishment
-from optrl_formulations.replenishment_data import ReplenishmentData, StockValue
+from optrl_formulations.replenishment_data import Delivery, ReplenishmentData, StockValue
 from optrl_formulations.replenishment_layout import ReplenishmentLayout
 from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.solver import Model, Solution
 from optrl.solver.highs import Progress
+
+# Columns above which a first solve by interior point and crossover beats the dual simplex.
+_LARGE = 20_000
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,6 @@ class StageSolution:
         """Served over serving lanes by outcome, shape (N, A, tree nodes)."""
         return self._dense("serve")
 
-    @property
-    def first_order(self) -> FloatArray:
-        """Released now, averaged over the tree's roots with their weights, shape (N, A)."""
-        tree = self.layout.tree
-        roots = np.flatnonzero(tree.parent < 0)
-        return np.asarray(self.order[:, :, roots] @ tree.probability[roots])
-
     def prices(self) -> FloatArray:
         """Price of each resource by tree node of its row, shape (R, tree nodes).
 
@@ -95,6 +91,7 @@ class StageProblem:
         demand_pairs: Which items have demand at which nodes, shape (N, V).
         frozen: Orders fixed from period `frozen_start` on, shape (N, A, F).
         frozen_start: Absolute period of the first frozen orders.
+        delivery: How lanes with random arrivals bring orders in.
     """
 
     def __init__(
@@ -105,6 +102,7 @@ class StageProblem:
         *,
         frozen: FloatArray | None = None,
         frozen_start: int = 0,
+        delivery: Delivery | None = None,
     ) -> None:
         """See the class."""
         self.network = network
@@ -112,6 +110,7 @@ class StageProblem:
         self.demand_pairs = demand_pairs
         self.frozen = frozen if frozen is not None and frozen.size else None
         self.frozen_start = frozen_start
+        self.delivery = delivery
         # The calendar moves with the period, so it becomes bounds; columns exist for all periods.
         always = replace(
             network,
@@ -156,15 +155,20 @@ class StageProblem:
             backlog=state.backlog,
             demand=demand,
             stock_values=stock_values,
+            delivery=_countable(self.delivery, stock_values, self.network),
         )
-        if self._model is None or self.network.has_integers:
+        built = self._model is None or self.network.has_integers
+        if self._model is None or built:
             self._model = Model(build_replenishment(layout, data))
         else:
             self._push(self._model, layout, data)
         lower, upper = self._order_bounds(layout)
         self._model.push_bounds("order", lower, upper)
         solution = self._model.solve(
-            time_limit=time_limit, relative_gap=relative_gap, progress=progress
+            time_limit=time_limit,
+            relative_gap=relative_gap,
+            interior_point=built and len(self._model.program.cost) > _LARGE,
+            progress=progress,
         )
         return StageSolution(layout, solution)
 
@@ -197,3 +201,14 @@ class StageProblem:
             fixed = (offset >= 0) & (offset < self.frozen.shape[2])
             lower[fixed] = upper[fixed] = self.frozen[item[fixed], lane[fixed], offset[fixed]]
         return lower, upper
+
+
+def _countable(
+    delivery: Delivery | None, values: tuple[StockValue, ...], network: Network
+) -> Delivery | None:
+    """The lanes whose pipeline no stock value counts; the others deliver after their lead time."""
+    if delivery is None or not values:
+        return delivery
+    counted = np.logical_or.reduce([value.transit_nodes.any(axis=0) for value in values])
+    keep = ~counted[network.destination[delivery.lanes]]
+    return Delivery(delivery.lanes[keep], delivery.fraction[:, keep], delivery.pending[:, keep])

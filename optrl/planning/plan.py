@@ -1,0 +1,170 @@
+"""From instance to plan: choose what to release, serve and hold over the horizon.
+
+A policy that can plan (it has a method `plan`, see `PlanningPolicy`) gives its flows over the whole
+horizon at once; any other policy is rolled out on expected demand. Either way the flows then run
+through the simulator on expected demand, and the tables come from there: they show what the
+order of events makes of the plan, and the independent check (`verify`) holds them against the
+instance.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from optrl_formulations.network import FloatArray, NodeKind
+
+from optrl.demand.base import DemandModel
+from optrl.demand.fit import fit
+from optrl.instance import Instance
+from optrl.planning.plan_tables import PlanTables, flow_table, node_table, price_table
+from optrl.planning.verification import Verification, verify
+from optrl.policies import find
+from optrl.policies.base import PlanningPolicy, ProgramReport
+from optrl.policies.planned import PlannedDecisions
+from optrl.simulation.rollout import simulate
+from optrl.simulation.trajectory import Trajectory
+from optrl.solver.highs import Progress
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan and what is known about it.
+
+    Attributes:
+        instance: What was planned for.
+        policy: Name of the policy.
+        tables: Orders, serving, stock, service, prices.
+        cost: Money by kind over the horizon on expected demand, discounted.
+        terminal_value: Value of what is left at the end, discounted.
+        program: What the solver reported, or None where the policy solves no program.
+        verification: The independent check of every row.
+        seconds: Time to plan, reading and writing excluded.
+    """
+
+    instance: Instance
+    policy: str
+    tables: PlanTables
+    cost: Mapping[str, float]
+    terminal_value: float
+    program: ProgramReport | None
+    verification: Verification
+    seconds: float
+
+    @property
+    def total_cost(self) -> float:
+        """Cost of all kinds less the terminal value."""
+        return sum(self.cost.values()) - self.terminal_value
+
+    def summary(self) -> dict[str, Any]:
+        """Key figures, ready for JSON."""
+        service = self.tables.service
+        demand = float(service["demand"].sum())
+        binding = self.tables.prices.filter(self.tables.prices["price"].fill_null(0.0) > 1e-6)
+        return {
+            "instance": self.instance.name,
+            "policy": self.policy,
+            "first_period": self.instance.start,
+            "periods": self.instance.horizon,
+            "cost": {kind: round(value, 6) for kind, value in self.cost.items()},
+            "terminal_value": self.terminal_value,
+            "total_cost": self.total_cost,
+            "fill_rate": float(service["served"].sum()) / demand if demand else None,
+            "binding_resource_periods": binding.height,
+            "program": None if self.program is None else self.program.as_dict(),
+            "verified": {
+                "passed": self.verification.passed,
+                "rows": self.verification.rows,
+                "largest_violation": self.verification.largest,
+            },
+            "planning_seconds": round(self.seconds, 3),
+        }
+
+
+def plan(
+    instance: Instance,
+    policy: str = "lookahead",
+    *,
+    demand: DemandModel | None = None,
+    seed: int = 0,
+    time_limit: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Plan:
+    """Plan the instance's horizon on expected demand.
+
+    Random arrivals are planned at their expectation by policies that plan, and at the lead time
+    by the others; the plan's tables assume that orders arrive after their lead time.
+
+    Args:
+        instance: What to plan.
+        policy: Name of a policy (`optrl.policies.names`).
+        demand: What is believed about demand; fitted from the instance when None.
+        seed: For policies that sample.
+        time_limit: Seconds for the solver.
+        progress: Called with the state of a long MIP.
+
+    Raises:
+        optrl.errors.OptrlError: If the policy does not apply, or no plan is feasible.
+    """
+    started = time.perf_counter()
+    certain = replace(instance, arrivals=())
+    believed = fit(instance) if demand is None else demand
+    kind = find(policy)
+    decider = kind.fit(certain, believed, seed=seed)
+    path = believed.mean(instance.start, instance.horizon)
+    program: ProgramReport | None = None
+    player: Any = decider
+    if isinstance(decider, PlanningPolicy):
+        flows, program = decider.plan(time_limit=time_limit, progress=progress)
+        player = PlannedDecisions(flows)
+    trajectory = simulate(
+        certain, player, path[None], seed=seed, dtype=torch.float64, record="full"
+    )
+    tables = _tables(certain, trajectory, path, program)
+    discount = instance.network.discount ** np.arange(instance.horizon)
+    cost = {kind: float(values[0].numpy() @ discount) for kind, values in trajectory.cost.items()}
+    end = instance.network.discount**instance.horizon
+    return Plan(
+        instance=certain,
+        policy=policy,
+        tables=tables,
+        cost=cost,
+        terminal_value=float(trajectory.terminal_value[0]) * end,
+        program=program,
+        verification=verify(certain, tables),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _tables(
+    instance: Instance, trajectory: Trajectory, path: FloatArray, program: ProgramReport | None
+) -> PlanTables:
+    network = instance.network
+    detail = trajectory.detail
+    if detail is None:
+        raise ValueError("a plan's tables need a rollout recorded in full")
+    nodes = instance.demand.nodes
+    dense = np.zeros((3, len(network.items), len(network.nodes), instance.horizon))
+    for row, values in enumerate((path, detail.sold[0].numpy(), detail.short[0].numpy())):
+        dense[row][:, nodes] = values
+    return PlanTables(
+        orders=flow_table(instance, network.replenishment_lanes, detail.released[0].numpy()),
+        serving=flow_table(instance, network.serving_lanes, detail.served[0].numpy()),
+        stock=node_table(
+            instance,
+            np.flatnonzero(network.kind == NodeKind.STOCKING),
+            {"quantity": detail.on_hand[0].numpy()},
+        ),
+        service=node_table(
+            instance, nodes, {"demand": dense[0], "served": dense[1], "unmet": dense[2]}
+        ),
+        prices=price_table(
+            instance,
+            trajectory.resource_use[0].numpy(),
+            None if program is None else program.prices,
+        ),
+    )

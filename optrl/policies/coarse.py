@@ -1,0 +1,135 @@
+"""An instance seen through merged customers: translates state, demand and decisions both ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from optrl_formulations.network import BoolArray, FloatArray
+from optrl_formulations.replenishment_data import Delivery
+
+from optrl.aggregation import Aggregation, aggregate_customers
+from optrl.instance import Instance
+from optrl.policies.stage_problem import StageSolution, StageState
+from optrl.simulation.state import State
+
+
+@dataclass(frozen=True)
+class CoarseView:
+    """An instance and its network with merged customers.
+
+    Attributes:
+        instance: The instance on its full network.
+        aggregation: Network with zones in place of customers.
+        demand_pairs: Which items have demand at which nodes of the coarse network.
+    """
+
+    instance: Instance
+    aggregation: Aggregation
+    demand_pairs: BoolArray
+
+    @classmethod
+    def of(cls, instance: Instance, weight: FloatArray, *, ranks: int | None = None) -> CoarseView:
+        """Merge customers that are alike.
+
+        Under backorders what waits at each customer matters later, so customers stay as they are.
+
+        Args:
+            instance: The instance.
+            weight: Typical demand, shape (N, D); pairs of zero weight have no demand at all.
+            ranks: See `aggregate_customers`.
+        """
+        network = instance.network
+        dense = np.zeros((len(network.items), len(network.nodes)))
+        dense[:, instance.demand.nodes] = weight
+        aggregation = aggregate_customers(
+            network, dense, merge=network.unmet == "lost", ranks=ranks
+        )
+        pairs = aggregation.merge_nodes(dense) > 0
+        return cls(instance, aggregation, pairs)
+
+    def demand(self, path: FloatArray) -> FloatArray:
+        """Demand (N, D, T) on the coarse network, shape (N, coarse V, T)."""
+        return self.aggregation.merge_nodes(self.dense(path))
+
+    def dense(self, path: FloatArray) -> FloatArray:
+        """Demand (N, D, T) at all nodes of the full network, shape (N, V, T)."""
+        network = self.instance.network
+        result = np.zeros((len(network.items), len(network.nodes), path.shape[2]))
+        result[:, self.instance.demand.nodes] = path
+        return result
+
+    def start(self) -> StageState:
+        """The instance's first state."""
+        instance = self.instance
+        parts = (instance.on_hand, instance.due, instance.backlog)
+        return StageState(*(self.aggregation.merge_nodes(part) for part in parts))
+
+    def states(self, state: State) -> list[StageState]:
+        """The state of each scenario."""
+        on_hand, due, backlog = (
+            part.detach().double().numpy() for part in (state.on_hand, state.due, state.backlog)
+        )
+        merge = self.aggregation.merge_nodes
+        # Float32 rollouts leave dust below zero.
+        return [
+            StageState(*(merge(np.maximum(part[s], 0.0)) for part in (on_hand, due, backlog)))
+            for s in range(on_hand.shape[0])
+        ]
+
+    def frozen(self) -> FloatArray:
+        """Frozen orders on coarse lanes, shape (N, coarse A, F)."""
+        fine = self.instance.frozen
+        if not fine.size:
+            return np.zeros((0, 0, 0))
+        lanes = self.instance.network.replenishment_lanes
+        coarse = np.zeros((fine.shape[0], len(self.aggregation.network.lanes), fine.shape[2]))
+        coarse[:, self.aggregation.lane[lanes]] = fine[:, lanes]
+        return coarse
+
+    def delivery(self, periods: int) -> Delivery | None:
+        """What orders on lanes with random arrivals bring in expectation, on a chain of periods.
+
+        Lanes into nodes that others are supplied from by such lanes are treated alike.
+        """
+        profiles = self.instance.arrivals
+        if not profiles:
+            return None
+        items, longest = (
+            len(self.instance.network.items),
+            max(p.fraction.shape[1] for p in profiles),
+        )
+        share = np.zeros((len(profiles), longest))
+        for row, profile in enumerate(profiles):
+            share[row, : profile.fraction.shape[1]] = profile.probability @ profile.fraction
+        depth = np.arange(periods + 1)
+        later = depth[:, None] + np.arange(longest)[None, :] >= periods
+        pending = share @ later.T
+        lanes = self.aggregation.lane[np.array([p.lane for p in profiles])]
+        return Delivery(
+            lanes=lanes,
+            fraction=np.broadcast_to(
+                share[None, :, None, :], (items, len(profiles), periods + 1, longest)
+            ),
+            pending=np.broadcast_to(pending[None], (items, *pending.shape)),
+        )
+
+    def orders(self, solved: StageSolution) -> FloatArray:
+        """Orders on the instance's replenishment lanes by tree node, shape (N, lanes, nodes)."""
+        lanes = self.instance.network.replenishment_lanes
+        return solved.order[:, self.aggregation.lane[lanes]]
+
+    def serving(self, solved: StageSolution, path: FloatArray) -> FloatArray:
+        """Serving flows of a chain split over customers, shape (N, serving lanes, T).
+
+        Args:
+            solved: A solution over a chain.
+            path: Demand (N, D, T) to split by.
+        """
+        split = self.aggregation.split_serve(solved.serve[:, :, 1:], self.dense(path))
+        return split[:, self.instance.network.serving_lanes]
+
+
+def with_root(path: FloatArray) -> FloatArray:
+    """Demand by period as demand by tree node of a chain: nothing at the root, (N, V, T + 1)."""
+    return np.concatenate([np.zeros((*path.shape[:2], 1)), path], axis=2)

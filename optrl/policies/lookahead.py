@@ -1,0 +1,204 @@
+"""Rolling-horizon lookahead: a linear or mixed-integer program on expected demand.
+
+Each period the replenishment problem is solved over the coming periods on expected demand, with
+the value of safety stock against forecast error (`safety`), and the first decision is taken.
+Customers that the network cannot tell apart are merged (`optrl.aggregation`). As a planner it
+solves once over the whole horizon.
+
+Expected demand is served as far as stock goes: the order of events does not let stock wait for
+later demand, so the program's shortage costs are raised above all that safety stock is worth.
+
+In `decide` storage limits without a price get a high one and service-level targets act through
+the safety stock alone: random demand may already have broken them, and a decision is needed still.
+
+Source: rolling-horizon planning on forecasts, surveyed by Chand, Hsu & Sethi (2002), Forecast,
+solution, and rolling horizons in operations management problems, M&SOM 4(1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from optrl_formulations.network import Network
+from optrl_formulations.replenishment_data import StockValue
+from optrl_formulations.scenario_tree import ScenarioTree
+
+from optrl.demand.base import DemandModel
+from optrl.instance import Instance
+from optrl.policies.base import ProgramReport
+from optrl.policies.coarse import CoarseView, with_root
+from optrl.policies.planned import PlannedFlows
+from optrl.policies.safety import SafetyValues
+from optrl.policies.sourcing import Sourcing
+from optrl.policies.stage_problem import StageProblem, StageSolution
+from optrl.simulation.state import Decision, State
+from optrl.solver.highs import Progress
+
+# Cheapest lanes kept into each merged customer: on examples/iowa the program loses 0.01 % by the
+# others and is 2.8 times smaller.
+_RANKS = 2
+
+
+class Lookahead:
+    """See the module's docstring.
+
+    Args:
+        instance: The instance.
+        demand: What is believed about its demand.
+        horizon: Periods looked ahead in `decide`; `default_horizon` when None.
+        safety: Whether stock has a value against forecast error.
+        time_limit: Seconds for one decision.
+        relative_gap: At which a MIP may stop.
+    """
+
+    name: ClassVar[str] = "lookahead"
+
+    def __init__(
+        self,
+        instance: Instance,
+        demand: DemandModel,
+        *,
+        horizon: int | None = None,
+        safety: bool = True,
+        own_weight: float = 1.0,
+        echelon_weight: float = 1.0,
+        time_limit: float | None = 60.0,
+        relative_gap: float = 1e-3,
+    ) -> None:
+        """See the class."""
+        self.instance = instance
+        self.demand = demand
+        sourcing = Sourcing.of(instance)
+        self.horizon = default_horizon(sourcing) if horizon is None else horizon
+        self._time_limit, self._relative_gap = time_limit, relative_gap
+        self._safety = (
+            SafetyValues(instance, demand, sourcing, own_weight, echelon_weight) if safety else None
+        )
+        weight = demand.mean(instance.start, max(1, instance.horizon)).mean(axis=2)
+        planned = serving_first(instance, sourcing) if safety else instance
+        self.view = CoarseView.of(planned, weight, ranks=_RANKS)
+        self._rolling: StageProblem | None = None
+
+    @classmethod
+    def fit(cls, instance: Instance, demand: DemandModel, seed: int = 0) -> Self:
+        """The policy with its defaults; it draws no random numbers."""
+        return cls(instance, demand)
+
+    def decide(self, state: State, period: int) -> Decision:
+        """Solve each scenario's program and release its first decision."""
+        if self._rolling is None:
+            self._rolling = self._problem(elastic(self.view.aggregation.network), self.horizon)
+        demand = with_root(self.view.demand(self.demand.mean(period, self.horizon)))
+        values = self._values(period, self.horizon)
+        released = []
+        for stage in self.view.states(state):
+            solved = self._rolling.solve(
+                stage,
+                period,
+                demand,
+                values,
+                time_limit=self._time_limit,
+                relative_gap=self._relative_gap,
+            )
+            released.append(self.view.orders(solved)[:, :, 0])
+        return Decision(order=torch.as_tensor(np.stack(released)).to(state.on_hand.dtype))
+
+    def plan(
+        self,
+        *,
+        time_limit: float | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> tuple[PlannedFlows, ProgramReport]:
+        """Solve once over the instance's horizon, service levels and storage limits kept."""
+        instance = self.instance
+        path = self.demand.mean(instance.start, instance.horizon)
+        solved = self._problem(self.view.aggregation.network, instance.horizon).solve(
+            self.view.start(),
+            instance.start,
+            with_root(self.view.demand(path)),
+            self._values(instance.start, instance.horizon),
+            time_limit=time_limit,
+            relative_gap=self._relative_gap,
+            progress=progress,
+        )
+        flows = PlannedFlows(
+            first_period=instance.start,
+            order=self.view.orders(solved)[:, :, :-1],
+            serve=self.view.serving(solved, path),
+        )
+        return flows, report(solved)
+
+    def _problem(self, network: Network, horizon: int) -> StageProblem:
+        return StageProblem(
+            network,
+            ScenarioTree.chain(horizon),
+            self.view.demand_pairs,
+            frozen=self.view.frozen(),
+            frozen_start=self.instance.start,
+            delivery=self.view.delivery(horizon),
+        )
+
+    def _values(self, period: int, horizon: int) -> tuple[StockValue, ...]:
+        if self._safety is None:
+            return ()
+        aggregation = self.view.aggregation
+        return self._safety.at(period, horizon, aggregation.node, len(aggregation.network.nodes))
+
+
+def default_horizon(sourcing: Sourcing) -> int:
+    """Periods to look ahead: half as much again as the longest way to a node, 8 at least."""
+    way = sourcing.lead_time + sourcing.review
+    longest = int(way.max(initial=1)) + int(way[sourcing.children == 0].max(initial=1))
+    return max(8, longest + (longest + 1) // 2)
+
+
+def serving_first(instance: Instance, sourcing: Sourcing) -> Instance:
+    """The instance with shortage costs above what held stock can save over an order's cover.
+
+    Demand that costs more to serve than to miss keeps its shortage cost.
+    """
+    network = instance.network
+    cover = 1 + int((sourcing.lead_time + sourcing.review).max(initial=1))
+    short = network.shortage_cost[:, sourcing.demand_nodes]
+    worth = short > sourcing.owner_cost + sourcing.serving_cost
+    raised = network.shortage_cost.copy()
+    raised[:, sourcing.demand_nodes] = np.where(worth, short * cover, short)
+    return replace(instance, network=replace(network, shortage_cost=raised))
+
+
+def elastic(network: Network) -> Network:
+    """The network with a price on every storage limit and no service-level rows."""
+    dear = 100.0 * float(network.shortage_cost.max(initial=0.0) + network.holding_cost.max())
+    return replace(
+        network,
+        service_level=np.zeros_like(network.service_level),
+        resources=tuple(
+            replace(r, overflow_cost=min(r.overflow_cost, dear)) if r.kind == "storage" else r
+            for r in network.resources
+        ),
+    )
+
+
+def report(solved: StageSolution) -> ProgramReport:
+    """What solving a chain gave, prices by period."""
+    solution, layout = solved.solution, solved.layout
+    by_node = solved.prices()
+    prices = np.zeros((by_node.shape[0], layout.tree.periods))
+    for r, resource in enumerate(layout.network.resources):
+        after = layout.is_seen_after_demand(resource)
+        prices[r] = by_node[r, 1:] if after else by_node[r, :-1]
+    return ProgramReport(
+        status=solution.status.name.lower(),
+        objective=solution.objective,
+        bound=solution.bound,
+        gap=solution.gap,
+        seconds=solution.seconds,
+        columns=len(solution.program.cost),
+        rows=len(solution.program.row_lower),
+        prices=prices,
+        warnings=tuple(solution.warnings),
+    )
