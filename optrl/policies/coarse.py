@@ -29,7 +29,14 @@ class CoarseView:
     demand_pairs: BoolArray
 
     @classmethod
-    def of(cls, instance: Instance, weight: FloatArray, *, ranks: int | None = None) -> CoarseView:
+    def of(
+        cls,
+        instance: Instance,
+        weight: FloatArray,
+        *,
+        merge: bool = True,
+        ranks: int | None = None,
+    ) -> CoarseView:
         """Merge customers that are alike.
 
         Under backorders what waits at each customer matters later, so customers stay as they are.
@@ -37,13 +44,14 @@ class CoarseView:
         Args:
             instance: The instance.
             weight: Typical demand, shape (N, D); pairs of zero weight have no demand at all.
+            merge: Whether to merge customers at all.
             ranks: See `aggregate_customers`.
         """
         network = instance.network
         dense = np.zeros((len(network.items), len(network.nodes)))
         dense[:, instance.demand.nodes] = weight
         aggregation = aggregate_customers(
-            network, dense, merge=network.unmet == "lost", ranks=ranks
+            network, dense, merge=merge and network.unmet == "lost", ranks=ranks
         )
         pairs = aggregation.merge_nodes(dense) > 0
         return cls(instance, aggregation, pairs)
