@@ -60,8 +60,21 @@ class StageSolution:
 
     @property
     def order(self) -> FloatArray:
-        """Released by tree node of decision, shape (N, A, tree nodes)."""
-        return self._dense("order")
+        """Released by tree node of decision, shape (N, A, tree nodes).
+
+        Whole lots, and nothing where the lane is not used: what a solver's tolerance leaves there
+        would be charged a fixed cost when carried out.
+        """
+        order = self._dense("order")
+        layout = self.layout
+        item, lane, node = layout.lots
+        count = np.round(self.solution.values("lots"))
+        order[item, lane, node] = layout.network.lot_size[item, lane] * count
+        item, lane, node = layout.used
+        order[item, lane, node] *= self.solution.values("used") > 0.5
+        lane, node = layout.lane_used
+        order[:, lane, node] *= self.solution.values("lane_used") > 0.5
+        return order
 
     @property
     def serve(self) -> FloatArray:

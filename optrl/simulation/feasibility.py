@@ -68,6 +68,10 @@ class Lots:
         """Whether any lane has a lot size or smallest quantity."""
         return self._lot is not None or self._minimum is not None
 
+    def within_rounding(self, held: Tensor) -> Tensor:
+        """What may be taken of `held`: a lot is not lost to rounding error in what is held."""
+        return held * self._relative + 1e-9
+
     def round_down(self, q: Tensor, tolerant: bool = False) -> Tensor:
         """Multiples of the lot size, not above `q`.
 
@@ -189,7 +193,7 @@ class Pool:
             return self.lanes.scale_(q, factor), torch.minimum(asked, have)
         granted = request * factor
         rounded = lots.round_down(granted, tolerant=True)
-        fits = self._groups.total(rounded) <= have
+        fits = self._groups.total(rounded) <= lots.within_rounding(have)
         rounded = torch.where(self._groups.take(fits), rounded, lots.round_down(granted))
         kept = lots.drop_small(rounded)
         if cuts is not None:

@@ -142,7 +142,8 @@ class Replenishment:
             q = q * self._resources.share(q, capacity)
             cuts.add("resources", asked - q)
             if self._lots is not None:
-                q = self._lots.apply(q, cuts)
+                # Tolerant: a plan that fills a capacity exceeds it by rounding, not by a lot.
+                q = self._lots.apply(q, cuts, tolerant=True)
         stock = stock.clone()
         for level in self._levels:
             if level.pool is not None:
