@@ -22,6 +22,7 @@ from optrl.demand.base import DemandModel
 from optrl.demand.fit import fit
 from optrl.instance import Instance
 from optrl.planning.plan_tables import PlanTables, flow_table, node_table, price_table
+from optrl.planning.summary import summarize
 from optrl.planning.verification import Verification, verify
 from optrl.policies import find
 from optrl.policies.base import PlanningPolicy, ProgramReport
@@ -61,28 +62,8 @@ class Plan:
         return sum(self.cost.values()) - self.terminal_value
 
     def summary(self) -> dict[str, Any]:
-        """Key figures, ready for JSON."""
-        service = self.tables.service
-        demand = float(service["demand"].sum())
-        binding = self.tables.prices.filter(self.tables.prices["price"].fill_null(0.0) > 1e-6)
-        return {
-            "instance": self.instance.name,
-            "policy": self.policy,
-            "first_period": self.instance.start,
-            "periods": self.instance.horizon,
-            "cost": {kind: round(value, 6) for kind, value in self.cost.items()},
-            "terminal_value": self.terminal_value,
-            "total_cost": self.total_cost,
-            "fill_rate": float(service["served"].sum()) / demand if demand else None,
-            "binding_resource_periods": binding.height,
-            "program": None if self.program is None else self.program.as_dict(),
-            "verified": {
-                "passed": self.verification.passed,
-                "rows": self.verification.rows,
-                "largest_violation": self.verification.largest,
-            },
-            "planning_seconds": round(self.seconds, 3),
-        }
+        """Key figures, ready for JSON; see `optrl.planning.summary`."""
+        return summarize(self)
 
 
 def plan(

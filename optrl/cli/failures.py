@@ -1,0 +1,88 @@
+"""From errors to messages and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from optrl.cli.terminal import write_line
+from optrl.errors import InstanceError, OptrlError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ExitCode(IntEnum):
+    """What the shell sees; 2 is also what wrong options give."""
+
+    FAULTS = 1
+    ERROR = 2
+    DEFECT = 70
+    INTERRUPTED = 130
+
+
+def reported(command: Callable[P, R]) -> Callable[P, R]:
+    """Print what a command raises as one message without a traceback and exit with its code.
+
+    With ``optrl --debug`` errors pass; a command takes its `typer.Context` to tell.
+    """
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            result = command(*args, **kwargs)
+            sys.stdout.flush()
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            write_line("interrupted; nothing was written", error=True)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except Exception as error:
+            if any(_asks_for_traceback(value) for value in kwargs.values()):
+                raise
+            message, code = describe(error)
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                _discard_output()
+            write_line(message, error=True)
+            raise typer.Exit(code) from None
+        return result
+
+    return run
+
+
+def describe(error: Exception) -> tuple[str, ExitCode]:
+    """Message and exit code of an error."""
+    if isinstance(error, InstanceError):
+        return str(error), ExitCode.FAULTS
+    if isinstance(error, OptrlError):
+        return str(error), ExitCode.ERROR
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}. Try fewer scenarios or items.", ExitCode.ERROR
+    if isinstance(error, OSError):
+        return f"{error}", ExitCode.ERROR
+    kind = type(error).__name__
+    return (
+        f"a defect of optrl: {kind}: {error}\nRun `optrl --debug ...` to see where it happened, "
+        "and report it with the traceback.",
+        ExitCode.DEFECT,
+    )
+
+
+def _asks_for_traceback(value: object) -> bool:
+    return isinstance(value, typer.Context) and bool(value.find_root().params.get("debug"))
+
+
+def _discard_output() -> None:
+    """Keep what is left in the buffer of a full standard output from failing again at exit."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+    except (OSError, ValueError):  # standard output is no file
+        return
