@@ -89,13 +89,6 @@ def _lane_rules() -> Iterator[RowRule]:
     )
     yield RowRule(
         "lanes",
-        to_customer & (_c("origin_kind") == "supplier"),
-        "origin",
-        "a customer is served by a supplier, but only stocking nodes serve",
-        "Put a stocking node between them.",
-    )
-    yield RowRule(
-        "lanes",
         to_customer & (_c("lead_time") > 0),
         "lead_time",
         "a lane into a customer serves at once and must have lead time 0",

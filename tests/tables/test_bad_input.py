@@ -106,8 +106,6 @@ CASES = [
         "origin", "town", "out of a customer"),
     Bad("lane to itself", LANES, "hub,east,1", "hub,hub,1,,,,,,,,,,\nhub,east,1", 4,
         "destination", "hub", "itself"),
-    Bad("supplier serves", LANES, "hub,east,1", "mill,town,0,,,,,,,,,,\nhub,east,1", 4, "origin",
-        "mill", "served by a supplier"),
     Bad("serving takes time", LANES, "town,0,0.01", "town,1,0.01", 7, "lead_time", "1",
         "lead time 0"),
     Bad("zero-lead cycle", LANES, "hub,east,1", "west,hub,0,,,,,,,,,,\nhub,east,1", 4,
