@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from optrl_formulations.network import BoolArray, FloatArray
 from optrl_formulations.replenishment_data import Delivery
+from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.aggregation import Aggregation, aggregate_customers
 from optrl.instance import Instance
@@ -95,11 +96,8 @@ class CoarseView:
         coarse[:, self.aggregation.lane[lanes]] = fine[:, lanes]
         return coarse
 
-    def delivery(self, periods: int) -> Delivery | None:
-        """What orders on lanes with random arrivals bring in expectation, on a chain of periods.
-
-        Lanes into nodes that others are supplied from by such lanes are treated alike.
-        """
+    def delivery(self, tree: ScenarioTree) -> Delivery | None:
+        """What orders on lanes with random arrivals bring in expectation."""
         profiles = self.instance.arrivals
         if not profiles:
             return None
@@ -110,14 +108,13 @@ class CoarseView:
         share = np.zeros((len(profiles), longest))
         for row, profile in enumerate(profiles):
             share[row, : profile.fraction.shape[1]] = profile.probability @ profile.fraction
-        depth = np.arange(periods + 1)
-        later = depth[:, None] + np.arange(longest)[None, :] >= periods
+        later = tree.depth[:, None] + np.arange(longest)[None, :] >= tree.periods
         pending = share @ later.T
         lanes = self.aggregation.lane[np.array([p.lane for p in profiles])]
         return Delivery(
             lanes=lanes,
             fraction=np.broadcast_to(
-                share[None, :, None, :], (items, len(profiles), periods + 1, longest)
+                share[None, :, None, :], (items, len(profiles), len(tree.parent), longest)
             ),
             pending=np.broadcast_to(pending[None], (items, *pending.shape)),
         )

@@ -133,13 +133,14 @@ class Lookahead:
         return flows, report(solved)
 
     def _problem(self, network: Network, horizon: int) -> StageProblem:
+        tree = ScenarioTree.chain(horizon)
         return StageProblem(
             network,
-            ScenarioTree.chain(horizon),
+            tree,
             self.view.demand_pairs,
             frozen=self.view.frozen(),
             frozen_start=self.instance.start,
-            delivery=self.view.delivery(horizon),
+            delivery=self.view.delivery(tree),
         )
 
     def _values(self, period: int, horizon: int) -> tuple[StockValue, ...]:
