@@ -46,6 +46,7 @@ def random_instance(
     n, v, a = items, graph.number_of_nodes(), graph.number_of_edges()
     nodes = list(graph.nodes)
     lanes = list(graph.edges)
+    stores = [f"store{k}" for k in range(stocking)]
     kind = np.array([NodeKind[graph.nodes[node]["kind"].upper()] for node in nodes])
     into_customer = np.array([kind[nodes.index(d)] == NodeKind.CUSTOMER for _, d in lanes])
     whole = np.where(into_customer[None, :], 0.0, 1.0)
@@ -53,10 +54,12 @@ def random_instance(
     unit_cost = generator.uniform(1, 3, n)
     supply = np.full((n, v), np.inf)
     if limited_supply:
-        supply[:, 0] = generator.uniform(5, 12, n)
+        supply[:, :2] = generator.uniform(5, 12, (n, 2))
     levels = np.zeros((n, v))
     if service:
-        levels[0, v - 1] = 0.05
+        # customer0 has a lane straight from a supplier, so that the target can be met.
+        levels[0, nodes.index("customer0")] = 0.05
+        allowed[0, lanes.index(("supplier1", "customer0"))] = True
     network = Network(
         graph=graph,
         items=tuple(f"item{k}" for k in range(n)),
@@ -75,7 +78,7 @@ def random_instance(
         setup_time=whole * generator.choice([0.0, 0.5], (n, a)) * integers,
         review_period=np.where(into_customer, 1, generator.choice([1, 1, 2], a)),
         review_offset=np.zeros(a, dtype=np.int64),
-        closed=frozenset({(0, 1)}),
+        closed=frozenset({(0, horizon), (lanes.index((stores[0], "customer0")), horizon + 1)}),
         holding_cost=generator.uniform(0.1, 0.5, (n, v)),
         shortage_cost=generator.uniform(4, 9, (n, v)),
         terminal_value=0.5 * unit_cost[:, None] * np.ones(v),
@@ -100,7 +103,9 @@ def random_instance(
         horizon=horizon,
         on_hand=generator.integers(0, 8, (n, v)) * stocked.astype(float),
         due=generator.integers(0, 4, (n, v, longest)) * stocked.astype(float)[None, :, None],
-        backlog=generator.integers(0, 3, (n, v)) * demanded * float(unmet == "backorder"),
+        backlog=(generator.integers(0, 3, (n, v)) * demanded * (unmet == "backorder")).astype(
+            float
+        ),
         demand=DemandTable(nodes=where, first_period=0, quantity=quantity),
         demand_family="poisson",
     )

@@ -24,11 +24,11 @@ from optrl_formulations.components import add_data, add_variable, members
 from optrl_formulations.fulfilment import add_demand_balance, add_service
 from optrl_formulations.lot_sizing import add_lot_sizing
 from optrl_formulations.network import FloatArray
+from optrl_formulations.order_limits import order_limit
 from optrl_formulations.replenishment_data import (
     ReplenishmentData,
     column_costs,
     order_bounds,
-    order_limit,
     pipeline_credit,
 )
 from optrl_formulations.replenishment_layout import ReplenishmentLayout

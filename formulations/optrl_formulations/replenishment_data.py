@@ -200,65 +200,6 @@ def pipeline_credit(layout: ReplenishmentLayout, periods: int) -> FloatArray:
     return -layout.network.terminal_value[item, place] * (end * (k + 1 >= layout.tree.periods))
 
 
-def order_limit(layout: ReplenishmentLayout, data: ReplenishmentData) -> FloatArray:
-    """An upper bound on each order that keeps an optimal solution, shape of `layout.order`.
-
-    An order beyond all demand that can still come, with the stock values' widths, rounded up to
-    a lot, buys stock that nothing uses; shared capacities bound it too. It presumes that
-    terminal values do not exceed the cost of procuring a unit.
-    """
-    network, tree = layout.network, layout.tree
-    item, lane, node = layout.order
-    limit = network.maximum_quantity[item, lane].copy()
-    if data.largest_order is not None:
-        limit = np.minimum(limit, data.largest_order[item, lane])
-    else:
-        remaining = np.zeros((len(network.items), len(tree.parent)))
-        total = data.demand.sum(axis=1)
-        for child in tree.outcomes[::-1]:
-            parent = tree.parent[child]
-            remaining[:, parent] = np.maximum(
-                remaining[:, parent], total[:, child] + remaining[:, child]
-            )
-        extra = data.backlog.sum(axis=1)
-        for value in data.stock_values:
-            extra = extra + value.width.sum(axis=2).max(axis=1)
-        wanted = (remaining[item, node] + extra[item]) / _smallest_yield(layout, data.delivery)
-        lot = network.lot_size[item, lane]
-        wanted = np.where(lot > 0, np.ceil(wanted / np.where(lot > 0, lot, 1)) * lot, wanted)
-        limit = np.minimum(limit, np.maximum(wanted, network.minimum_quantity[item, lane]))
-    after, before = tree.depth[node], network.resources
-    for resource in before:
-        covered = np.zeros(len(network.lanes), dtype=bool)
-        covered[network.lanes_of(resource)] = True
-        use = resource.use[item]
-        room = resource.capacity_at(layout.first_period, tree.periods)[after]
-        if resource.takes_setup_time:
-            room = np.maximum(room - network.setup_time[item, lane], 0.0)
-        binds = covered[lane] & (use > 0)
-        limit[binds] = np.minimum(limit[binds], (room / np.where(use > 0, use, 1.0))[binds])
-    if data.frozen is not None and data.frozen.size:
-        periods = data.frozen.shape[2]
-        fixed = tree.depth[node] < periods
-        limit[fixed] = np.maximum(
-            limit[fixed], data.frozen[item[fixed], lane[fixed], tree.depth[node][fixed]]
-        )
-    return limit
-
-
-def _smallest_yield(layout: ReplenishmentLayout, delivery: Delivery | None) -> FloatArray:
-    """Smallest positive share of an order that arrives, by `layout.order` member."""
-    item, lane, _ = layout.order
-    result = np.ones(len(item))
-    if delivery is not None:
-        share = delivery.fraction.sum(axis=3)
-        lowest = np.where(share > 0, share, 1.0).min(axis=2)
-        position = delivery.position(len(layout.network.lanes))[lane]
-        random = position >= 0
-        result[random] = lowest[item[random], position[random]]
-    return result
-
-
 def order_bounds(
     layout: ReplenishmentLayout, data: ReplenishmentData
 ) -> tuple[FloatArray, FloatArray]:

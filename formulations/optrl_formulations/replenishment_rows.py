@@ -6,11 +6,11 @@ import numpy as np
 
 from optrl_formulations.array_builder import ArrayBuilder, Entries, shift
 from optrl_formulations.network import IntArray
+from optrl_formulations.order_limits import order_limit
 from optrl_formulations.replenishment_data import (
     Delivery,
     ReplenishmentData,
     StockValue,
-    order_limit,
 )
 from optrl_formulations.replenishment_labels import labels
 from optrl_formulations.replenishment_layout import Index

@@ -49,7 +49,7 @@ class Laws:
 
     @staticmethod
     def own_demand_first(instance: Instance) -> Instance:
-        """Demand at stocking nodes made dearest: the simulator serves it first whatever it costs."""
+        """Demand at stocking nodes made dearest: the simulator serves it first anyway."""
         network = instance.network
         stocking = (network.kind == NodeKind.STOCKING)[None, :]
         shortage = np.where(stocking, 500.0, network.shortage_cost)

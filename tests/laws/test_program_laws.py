@@ -1,6 +1,7 @@
 """Laws every solved replenishment program obeys, recomputed without the formulation."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def walk(solved):
             path.insert(0, int(tree.parent[path[0]]))
         level = data.on_hand.copy()
         waiting = data.backlog.copy()
-        for t, (before, after) in enumerate(zip(path, path[1:], strict=False)):
+        for t, (before, after) in enumerate(pairwise(path)):
             if 0 < t <= data.due.shape[2]:
                 level += data.due[:, :, t - 1]
             served = sales[:, :, after].copy()
@@ -317,9 +318,7 @@ def test_more_information_never_costs_more(laws, seed, unmet, integers):
         ScenarioTree.forest(periods, scenarios), np.concatenate([roots(scenarios), by_depth], 2)
     )
     chain = ScenarioTree.chain(periods)
-    each = [
-        optimum(chain, np.concatenate([roots(1), paths[:, :, s]], 2)) for s in range(scenarios)
-    ]
+    each = [optimum(chain, np.concatenate([roots(1), paths[:, :, s]], 2)) for s in range(scenarios)]
     tolerance = 1e-6 * max(1.0, abs(by_period))
     assert all_known == pytest.approx(np.mean(each), rel=1e-7, abs=1e-6)
     assert all_known <= after_one + tolerance

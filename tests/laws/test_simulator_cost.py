@@ -62,9 +62,7 @@ def check_equal(laws, instance, solved, path, seed=0):
     places = instance.demand.nodes
     np.testing.assert_allclose(detail.short[0], solved.dense("unmet")[:, places, 1:], atol=1e-6)
     serving = instance.network.serving_lanes
-    np.testing.assert_allclose(
-        detail.served[0], solved.dense("serve")[:, serving, 1:], atol=1e-6
-    )
+    np.testing.assert_allclose(detail.served[0], solved.dense("serve")[:, serving, 1:], atol=1e-6)
     return played
 
 
