@@ -167,6 +167,7 @@ class StageProblem:
             due=state.due,
             backlog=state.backlog,
             demand=demand,
+            frozen=self._frozen_from(period),
             stock_values=stock_values,
             delivery=_countable(self.delivery, stock_values, self.network),
         )
@@ -175,8 +176,8 @@ class StageProblem:
             self._model = Model(build_replenishment(layout, data))
         else:
             self._push(self._model, layout, data)
-        lower, upper = self._order_bounds(layout)
-        self._model.push_bounds("order", lower, upper)
+        self._model.push_bounds("order", *self._order_bounds(layout))
+        self._model.push_bounds("serve", upper=self._serve_limits(layout))
         solution = self._model.solve(
             time_limit=time_limit,
             relative_gap=relative_gap,
@@ -200,6 +201,20 @@ class StageProblem:
             name = f"stock_value_{k}"
             model.push_bounds(name, np.zeros(value.width.size), value.width.ravel())
             model.push_cost(name, -(value.marginal_value * weight).ravel())
+
+    def _frozen_from(self, period: int) -> FloatArray | None:
+        """Frozen orders from `period` on, for the limits that integers need."""
+        if self.frozen is None or period < self.frozen_start:
+            return None
+        return self.frozen[:, :, period - self.frozen_start :]
+
+    def _serve_limits(self, layout: ReplenishmentLayout) -> FloatArray:
+        network, tree = self.network, self.tree
+        item, lane, node = layout.serve
+        calendar = network.open_periods(layout.first_period, tree.periods)
+        is_open = calendar[lane, tree.depth[node] - 1]
+        limits: FloatArray = np.where(is_open, network.maximum_quantity[item, lane], 0.0)
+        return limits
 
     def _order_bounds(self, layout: ReplenishmentLayout) -> tuple[FloatArray, FloatArray]:
         network, tree = self.network, self.tree
