@@ -38,7 +38,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-exclude_patterns = ["_build", "_generated/*.md", "results"]
+exclude_patterns = ["_build", "_generated/*.md", "_generated/gallery", "results"]
 
 html_theme = "furo"
 html_title = f"optrl {release}"
@@ -59,10 +59,9 @@ napoleon_use_ivar = True
 napoleon_custom_sections = ["Source", "Sources"]
 
 sphinx_gallery_conf = {
-    "examples_dirs": ["../examples"],
+    "examples_dirs": ["_generated/gallery"],
     "gallery_dirs": ["auto_examples"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"(^|[\\/])(?!plot_)[^\\/]*\.py$",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "plot_gallery": "True",

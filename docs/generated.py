@@ -19,6 +19,7 @@ def write(docs: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     (target / "api").mkdir(parents=True)
     _write_api(target / "api")
+    _copy_gallery(docs.parent / "examples", target / "gallery")
     parts = {
         "schema.md": _schema(),
         "policies.md": _policies(),
@@ -38,8 +39,9 @@ def literal_blocks(app, what, name, obj, options, lines: list[str]) -> None:
     Indented blocks, its equations, become literal blocks: what stands deeper than the paragraph
     before it, after an empty line. Bars outside them are absolute values, not substitutions.
     """
-    # Napoleon would take what stands before a colon for the type of a property.
-    result: list[str] = [""] if what in ("property", "attribute", "data") else []
+    # Napoleon would take what stands before a colon in the first line for the type of a property;
+    # an escaped space renders as nothing.
+    result: list[str] = ["\\ "] if what in ("property", "attribute", "data") and lines else []
     before = 0
     inside = False
     for position, line in enumerate(lines):
@@ -66,6 +68,13 @@ def modules(package: str) -> list[str]:
     found = [module.name for module in pkgutil.walk_packages(root.__path__, f"{package}.")]
     public = [name for name in found if not any(x.startswith("_") for x in name.split("."))]
     return sorted([package, *public])
+
+
+def _copy_gallery(examples: Path, target: Path) -> None:
+    """The gallery's own files: sphinx-gallery would take examples/iowa for a part of it."""
+    target.mkdir()
+    for path in [examples / "GALLERY_HEADER.rst", *sorted(examples.glob("plot_*.py"))]:
+        shutil.copy2(path, target / path.name)
 
 
 def _write_api(folder: Path) -> None:
