@@ -78,24 +78,28 @@ def _copy_gallery(examples: Path, target: Path) -> None:
 
 
 def _write_api(folder: Path) -> None:
-    for package in PACKAGES:
-        lines = [f"{package}", "=" * len(package), ""]
-        lines += [f".. automodule:: {package}", "   :no-members:", "", ".. toctree::", ""]
-        names = [name for name in modules(package) if name != package]
-        lines += [f"   {name}" for name in names]
-        (folder / f"{package}.rst").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        for name in names:
-            module = importlib.import_module(name)
-            page = [name, "=" * len(name), "", f".. automodule:: {name}"]
-            # What a package exports is documented where it is defined.
-            page.append("   :no-members:" if hasattr(module, "__path__") else "   :members:")
-            page += ["", *_exports(module)]
-            (folder / f"{name}.rst").write_text("\n".join(page) + "\n", encoding="utf-8")
+    """One page for each package with a section for each of its modules."""
+    for root in PACKAGES:
+        pages: dict[str, list[str]] = {}
+        for name in modules(root):
+            is_package = hasattr(importlib.import_module(name), "__path__")
+            pages.setdefault(name if is_package else name.rpartition(".")[0], [])
+            if not is_package:
+                pages[name.rpartition(".")[0]].append(name)
+        for package, members in pages.items():
+            lines = [package, "=" * len(package), ""]
+            lines += [f".. automodule:: {package}", "   :no-members:", ""]
+            lines += _exports(importlib.import_module(package))
+            if package == root:
+                lines += ["", ".. toctree::", "   :maxdepth: 1", ""]
+                lines += [f"   {name}" for name in pages if name != root]
+            for name in members:
+                lines += ["", name, "-" * len(name), "", f".. automodule:: {name}", "   :members:"]
+            (folder / f"{package}.rst").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _exports(module: object) -> Iterable[str]:
-    if not hasattr(module, "__path__"):
-        return
+    """What a package offers under its own name, documented where it is defined."""
     for name in getattr(module, "__all__", ()):
         value = getattr(module, name)
         home = getattr(value, "__module__", None)
