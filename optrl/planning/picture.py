@@ -6,6 +6,7 @@ Lanes are as wide and nodes as large as their flow over the horizon asks; what b
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,12 @@ class Flows:
 
 def network_picture(plan: Plan) -> bytes:
     """Draw a plan's network as PNG."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a box stands for what the font lacks
+        return _png(_figure(plan))
+
+
+def _figure(plan: Plan) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -83,7 +90,7 @@ def network_picture(plan: Plan) -> bytes:
         canvas, axes, _labels(plan, layout, flows, binding), _wide_lanes(plan, layout, flows)
     )
     _captions(figure, axes, plan, flows, binding)
-    return _png(figure)
+    return figure
 
 
 def _png(figure: Figure) -> bytes:
@@ -316,6 +323,7 @@ def _captions(figure: Figure, axes: Axes, plan: Plan, flows: Flows, binding: _Bi
         fontsize=16,
         weight="bold",
         va="top",
+        parse_math=False,
     )
     span = f"{instance.period}s {instance.start} to {last}"
     figure.text(
@@ -325,6 +333,7 @@ def _captions(figure: Figure, axes: Axes, plan: Plan, flows: Flows, binding: _Bi
         fontsize=11,
         color="#444444",
         va="top",
+        parse_math=False,
     )
 
     def dot(kind: NodeKind, marker: str, label: str, colour: str | None = None) -> Line2D:
@@ -356,7 +365,8 @@ def _captions(figure: Figure, axes: Axes, plan: Plan, flows: Flows, binding: _Bi
         for flow in (top, top / 10):
             width = float(_width(flow, largest))
             label = f"{flow:,.0f} {instance.quantity}" if flow >= 1 else f"{flow:g}"
-            handles.append(Line2D([], [], linewidth=width, color=REPLENISHMENT, label=label))
+            plain = label.replace("$", r"\$")
+            handles.append(Line2D([], [], linewidth=width, color=REPLENISHMENT, label=plain))
     axes.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=len(handles),
         frameon=False, fontsize=9.5, columnspacing=1.6, handletextpad=0.5,
