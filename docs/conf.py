@@ -40,6 +40,9 @@ extensions = [
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns = ["_build", "_generated/*.md", "_generated/gallery", "results"]
 
+# Options of the command line begin with two dashes.
+smartquotes = False
+
 html_theme = "furo"
 html_title = f"optrl {release}"
 html_show_sourcelink = False

@@ -95,6 +95,8 @@ def _write_api(folder: Path) -> None:
                 lines += [f"   {name}" for name in pages if name != root]
             for name in members:
                 lines += ["", name, "-" * len(name), "", f".. automodule:: {name}", "   :members:"]
+                if ">>>" in inspect.getsource(importlib.import_module(name)):
+                    lines += ["", ".. testsetup::", "", f"   from {name} import *"]
             (folder / f"{package}.rst").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,96 @@
+"""The README's commands exist and its Python runs."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from optrl.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*/*.md")),
+]
+PAGES = [page for page in PAGES if "_generated" not in page.parts and "_build" not in page.parts]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+SHELL = [
+    (page.relative_to(ROOT).as_posix(), line)
+    for page in PAGES
+    for block in blocks(page.read_text(encoding="utf-8"), "shell")
+    for line in block.splitlines()
+    if line.strip()
+]
+
+
+def test_python_runs(tmp_path):
+    """All Python blocks of the README run one after the other, and write what they say."""
+    code = "\n".join(blocks(README, "python"))
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "readme.py").write_text(code, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "readme.py"],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "True" in run.stdout  # the plan is verified
+    assert (tmp_path / "out" / "quarter" / "orders.csv").is_file()
+
+
+def test_commands_are_found():
+    """There are commands to check, of both kinds."""
+    programs = {shlex.split(line)[0] for _, line in SHELL}
+    assert {"make", "optrl", "pip"} <= programs
+
+
+@pytest.mark.parametrize(("page", "line"), SHELL, ids=[line for _, line in SHELL])
+def test_command_is_valid(page, line):
+    """Targets of make exist, and optrl's own parser accepts the line with all its options."""
+    words = shlex.split(line)
+    match words[0]:
+        case "make":
+            targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            assert set(words[1:]) <= set(targets), page
+        case "optrl":
+            command = get_command(app).commands[words[1]]
+            command.make_context(words[1], words[2:])
+            for word in words[2:]:
+                if word.startswith("examples/"):
+                    assert (ROOT / word).exists(), page
+        case "pip":
+            assert words[1] == "install"
+            if "-c" in words:
+                assert (ROOT / words[words.index("-c") + 1]).is_file()
+        case other:
+            pytest.fail(f"{page}: no check for the program {other!r}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    """Relative links and {doc} references name files that exist."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
+    for target in re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", text):
+        if "auto_examples" in target:
+            example = ROOT / "examples" / f"{Path(target).name}.py"
+            assert example.exists(), target
+        else:
+            assert (page.parent / f"{target}.md").exists(), target
