@@ -31,7 +31,8 @@ class ExitCode(IntEnum):
 def reported(command: Callable[P, R]) -> Callable[P, R]:
     """Print what a command raises as one message without a traceback and exit with its code.
 
-    With ``optrl --debug`` errors pass; a command takes its `typer.Context` to tell.
+    With ``optrl --debug`` errors pass; a command takes its `typer.Context` as
+    `context` to tell.
     """
 
     @functools.wraps(command)
@@ -45,7 +46,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             write_line("interrupted; nothing was written", error=True)
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except Exception as error:
-            if any(_asks_for_traceback(value) for value in kwargs.values()):
+            if _asks_for_traceback(kwargs.get("context")):
                 raise
             message, code = describe(error)
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -75,8 +76,10 @@ def describe(error: Exception) -> tuple[str, ExitCode]:
     )
 
 
-def _asks_for_traceback(value: object) -> bool:
-    return isinstance(value, typer.Context) and bool(value.find_root().params.get("debug"))
+def _asks_for_traceback(context: object) -> bool:
+    # What typer passes is a `typer.Context` by its methods, but not always by its class.
+    root = getattr(context, "find_root", None)
+    return root is not None and bool(root().params.get("debug"))
 
 
 def _discard_output() -> None:

@@ -11,7 +11,8 @@ import pytest
 from optrl_formulations.network import NodeKind
 from PIL import Image
 
-from optrl.planning.picture import network_picture, plan_flows
+from optrl.planning.picture import network_picture
+from optrl.planning.picture_data import plan_flows
 from optrl.planning.picture_layout import echelons, lay_out
 from optrl.planning.plan import Plan
 
