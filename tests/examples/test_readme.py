@@ -1,5 +1,6 @@
 """The README's commands exist and its Python runs."""
 
+import csv
 import os
 import re
 import shlex
@@ -51,6 +52,17 @@ def test_python_runs(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "True" in run.stdout  # the plan is verified
     assert (tmp_path / "out" / "quarter" / "orders.csv").is_file()
+
+
+def test_numbers_stand_in_the_results():
+    """What the README and the changelog say of known values is what the committed table holds."""
+    text = (ROOT / "docs" / "results" / "known_values.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    assert {row["status"] for row in rows} == {"optimal"}
+    assert len({row["format"] for row in rows}) == 7
+    assert f"`known_values.csv` holds {len(rows)} published problems in seven formats" in README
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"all {len(rows)} problems proved" in changelog
 
 
 def test_commands_are_found():
