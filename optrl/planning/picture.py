@@ -27,6 +27,7 @@ from optrl.planning.picture_data import (
     plan_flows,
     poorly_served,
 )
+from optrl.planning.picture_labels import place_labels
 from optrl.planning.picture_layout import Layout, lay_out
 
 if TYPE_CHECKING:
