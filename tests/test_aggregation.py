@@ -146,7 +146,6 @@ def test_ranks_drop_only_dearest_lanes(seed, ranks):
     weight = np.ones((2, len(network.nodes)))
     aggregation = aggregate_customers(network, weight, ranks=ranks)
     dropped = np.flatnonzero(aggregation.lane < 0)
-    assert len(dropped)
     assert np.isin(dropped, network.serving_lanes).all()
     for lane in dropped:
         into = np.flatnonzero(network.destination == network.destination[lane])
@@ -156,6 +155,23 @@ def test_ranks_drop_only_dearest_lanes(seed, ranks):
             usable = kept[network.allowed[item, kept]]
             cheaper = network.lane_cost[item, usable] <= network.lane_cost[item, lane]
             assert cheaper.sum() >= ranks or not network.allowed[item, lane]
+
+
+def test_ranks_drop_lanes_where_items_agree():
+    """All items rank the three stores alike: two ranks drop the third lane of each customer."""
+    network = many_customers(np.random.default_rng(1), alike=False).network
+    serving = network.serving_lanes
+    alike = network.lane_cost.copy()
+    alike[:, serving] = network.origin[serving].astype(float)
+    network = replace(network, lane_cost=alike, allowed=np.ones_like(network.allowed))
+    aggregation = aggregate_customers(network, np.ones((2, len(network.nodes))), ranks=2)
+    dropped = np.flatnonzero(aggregation.lane < 0)
+    last = int(network.origin[serving].max())
+    for customer in np.flatnonzero(network.kind == NodeKind.CUSTOMER):
+        into = np.flatnonzero(network.destination == customer)
+        assert (aggregation.lane[into] >= 0).sum() == 2
+        assert network.origin[into].max() == last
+        assert into[network.origin[into] == last][0] in dropped
 
 
 def test_customers_with_limits_of_their_own_stay_alone():

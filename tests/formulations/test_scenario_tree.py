@@ -43,7 +43,8 @@ def test_branching_tree_is_balanced():
         children = np.flatnonzero(tree.parent == node)
         expected = branches[depth] if depth < 3 else 0
         assert len(children) == expected
-        np.testing.assert_allclose(tree.probability[children], tree.probability[node] / expected)
+        shares = tree.probability[children] * expected
+        np.testing.assert_allclose(shares, tree.probability[node])
     np.testing.assert_allclose(tree.probability[tree.leaves].sum(), 1)
 
 
