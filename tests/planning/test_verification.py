@@ -194,10 +194,25 @@ def test_resource_exceeded(limited_plan: Plan, kind: str) -> None:
     instance, prices = limited_plan.instance, limited_plan.tables.prices
     network = instance.network
     used = prices.filter(pl.col("resource") == kind)["used"].to_numpy()
+    lane = None
+    if kind == "lane":  # the busiest, whatever the plan uses
+        orders = limited_plan.tables.orders.join(
+            pl.DataFrame({"item": network.items, "use": network.resources[3].use}), on="item"
+        )
+        busiest = orders.group_by("origin", "destination").len().sort("len", "origin").row(-1)
+        lane = network.lanes.index((busiest[0], busiest[1]))
+        on_it = orders.filter(origin=busiest[0], destination=busiest[1])
+        loads = on_it.group_by("period").agg((pl.col("use") * pl.col("quantity")).sum())
+        used = loads["use"].to_numpy()
     limit = 0.5 * float(used.max())
     assert limit > 0.1
     resources = tuple(
-        replace(r, capacity=np.full_like(r.capacity, limit), overflow_cost=float("inf"))
+        replace(
+            r,
+            capacity=np.full_like(r.capacity, limit),
+            overflow_cost=float("inf"),
+            lane=r.lane if lane is None else lane,
+        )
         if r.kind == kind
         else r
         for r in network.resources
