@@ -64,8 +64,6 @@ class Lookahead:
         *,
         horizon: int | None = None,
         safety: bool = True,
-        own_weight: float = 1.0,
-        echelon_weight: float = 1.0,
         time_limit: float | None = 60.0,
         relative_gap: float = 1e-3,
     ) -> None:
@@ -75,9 +73,7 @@ class Lookahead:
         sourcing = Sourcing.of(instance)
         self.horizon = default_horizon(sourcing) if horizon is None else horizon
         self._time_limit, self._relative_gap = time_limit, relative_gap
-        self._safety = (
-            SafetyValues(instance, demand, sourcing, own_weight, echelon_weight) if safety else None
-        )
+        self._safety = SafetyValues(instance, demand, sourcing) if safety else None
         weight = demand.mean(instance.start, max(1, instance.horizon)).mean(axis=2)
         planned = serving_first(instance, sourcing) if safety else instance
         self.view = CoarseView.of(planned, weight, ranks=_RANKS)

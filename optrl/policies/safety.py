@@ -7,13 +7,16 @@ cost, capacity and what else the stock could do.
 Forecast errors of the last w periods are not yet corrected, with w = min(periods since the plan
 was made, lead time + review period). With x = (expected demand of those w periods) + y available
 against their demand D_w, expected units short by then are E (D_w - x)^+. Under backorders all of
-them wait and cost; under lost sales only those newly lost in the period do, which is the
-difference to the same figure of w - 1 periods.
+them wait and cost in the period. Under lost sales a unit is lost once, but is short in this sum
+for as long as it stays uncorrected: for R + L/2 periods of a lead time L and a review period R,
+about, as in the base-stock levels (`critical_ratio`), so that the saving counts by that fraction.
 
 A node that supplies others is valued with its echelon (itself and all below, what is on the way
 between them included), against the demand of those w periods and of the lead time below that
 follows, because what it releases later comes too late for that (Clark & Scarf 1960; Axsäter,
 Inventory Control, 3rd ed., chapter 10). Its own customers are protected for one review period.
+A shortage is then valued once at each level between customer and supplier; each level counts in
+equal parts.
 
 A unit saves the shortage cost but is used up: what it is worth to replace (landed cost, and the
 lane to the customer) is subtracted under lost sales.
@@ -49,11 +52,8 @@ class SafetyValues:
         instance: Instance,
         demand: DemandModel,
         sourcing: Sourcing,
-        own_weight: float = 1.0,
-        echelon_weight: float = 1.0,
     ) -> None:
         """See the class."""
-        self._weight = {"own": own_weight, "echelon": echelon_weight}
         self._demand = demand
         self._sourcing = sourcing
         self._lost = instance.network.unmet == "lost"
@@ -66,6 +66,13 @@ class SafetyValues:
         self._upstream: BoolArray = sourcing.children > 0
         self._protection: IntArray = protection
         self._below = self._lead_time_below()
+        review = np.maximum(sourcing.review, 1)
+        cover = {"own": self._own_protection, "echelon": protection + self._below}
+        levels = 1 + sourcing.height + _levels_above(sourcing)
+        self._share = {
+            kind: 1 / (levels * _periods_short(each, review, self._lost))
+            for kind, each in cover.items()
+        }
         self._price = {kind: self._unit_value(instance, kind) for kind in self._groups}
 
     def at(self, period: int, horizon: int, node: IntArray, nodes: int) -> tuple[StockValue, ...]:
@@ -160,14 +167,10 @@ class SafetyValues:
         points = expected_ahead + _BREAKPOINTS[:, None, None] * spread
         points = np.concatenate([np.zeros((1, *spread.shape)), points])
         short = total.shortage(past.mean + points)[0]
-        if self._lost and window + ahead > 1:
-            # Lost before the last period: those units are gone, and their cost is not new.
-            earlier = self._total(kind, first, window + ahead - 1)
-            short = short - earlier.shortage(past.mean + points)[0]
         width = np.diff(points, axis=0)
         saved = np.maximum(-np.diff(short, axis=0), 0.0)
         slope = np.divide(saved, width, out=np.zeros_like(saved), where=width > 1e-9)
-        slope = np.minimum(slope, 1.0) * self._price[kind] * self._weight[kind]
+        slope = np.minimum(slope, 1.0) * self._price[kind] * self._share[kind]
         # Concave: the difference of two convex functions need not fall where little is covered.
         return width, np.maximum.accumulate(slope[::-1], axis=0)[::-1]
 
@@ -213,3 +216,19 @@ def _service_level(instance: Instance, sourcing: Sourcing, groups: FloatArray) -
     asked = instance.network.service_level[:, sourcing.demand_nodes]
     highest: FloatArray = (asked[:, :, None] * groups).max(axis=1, initial=0.0)
     return highest
+
+
+def _periods_short(cover: IntArray, review: IntArray, lost: bool) -> FloatArray:
+    """Periods for which a unit short stays in the sum but costs once, shape (N, M)."""
+    return review + (cover - review) / 2 if lost else np.ones(cover.shape)
+
+
+def _levels_above(sourcing: Sourcing) -> IntArray:
+    """Number of stocking nodes that supply each node, directly or not, shape (N, M)."""
+    above = np.zeros(sourcing.parent.shape, dtype=np.int64)
+    step = sourcing.parent
+    item = np.arange(len(step))[:, None]
+    while (step != NOWHERE).any():
+        above += step != NOWHERE
+        step = np.where(step == NOWHERE, NOWHERE, sourcing.parent[item, step])
+    return above
