@@ -70,12 +70,14 @@ class ReplenishmentLayout:
         tree: What is known when.
         first_period: Absolute period of the tree's first decision (for calendar, capacities).
         demand_pairs: Which items have demand at which nodes, shape (N, V).
+        held: Which items may lie at which nodes that none of their lanes touches, shape (N, V).
     """
 
     network: Network
     tree: ScenarioTree
     first_period: int
     demand_pairs: BoolArray
+    held: BoolArray | None = None
 
     def __post_init__(self) -> None:
         network = self.network
@@ -161,6 +163,8 @@ class ReplenishmentLayout:
             touched[:, network.origin[lane]] |= network.allowed[:, lane]
             touched[:, network.destination[lane]] |= network.allowed[:, lane]
         stocking: BoolArray = (network.kind == NodeKind.STOCKING)[None, :]
+        if self.held is not None:
+            touched |= self.held
         return (touched | self.demand_pairs) & stocking
 
     @cached_property

@@ -77,8 +77,7 @@ def plan(
 ) -> Plan:
     """Plan the instance's horizon on expected demand.
 
-    Random arrivals are planned at their expectation by policies that plan, and at the lead time
-    by the others; the plan's tables assume that orders arrive after their lead time.
+    Orders are planned to arrive after their lead time, also on lanes with random arrivals.
 
     Args:
         instance: What to plan.

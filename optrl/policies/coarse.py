@@ -74,6 +74,12 @@ class CoarseView:
         parts = (instance.on_hand, instance.due, instance.backlog)
         return StageState(*(self.aggregation.merge_nodes(part) for part in parts))
 
+    def held(self) -> BoolArray:
+        """Which items lie at, or are on their way to, which nodes at the start."""
+        start = self.start()
+        held: BoolArray = (start.on_hand > 0) | (start.due > 0).any(axis=2)
+        return held
+
     def states(self, state: State) -> list[StageState]:
         """The state of each scenario."""
         on_hand, due, backlog = (

@@ -137,6 +137,7 @@ class Lookahead:
             frozen=self.view.frozen(),
             frozen_start=self.instance.start,
             delivery=self.view.delivery(tree),
+            held=self.view.held(),
         )
 
     def _values(self, period: int, horizon: int) -> tuple[StockValue, ...]:

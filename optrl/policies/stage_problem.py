@@ -105,6 +105,7 @@ class StageProblem:
         frozen: Orders fixed from period `frozen_start` on, shape (N, A, F).
         frozen_start: Absolute period of the first frozen orders.
         delivery: How lanes with random arrivals bring orders in.
+        held: Stock that none of its item's lanes touches, see `ReplenishmentLayout`.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class StageProblem:
         frozen: FloatArray | None = None,
         frozen_start: int = 0,
         delivery: Delivery | None = None,
+        held: BoolArray | None = None,
     ) -> None:
         """See the class."""
         self.network = network
@@ -132,7 +134,7 @@ class StageProblem:
             closed=frozenset(),
         )
         self._always = always
-        self._layout = ReplenishmentLayout(always, tree, 0, demand_pairs)
+        self._layout = ReplenishmentLayout(always, tree, 0, demand_pairs, held)
         self._model: Model | None = None
 
     def solve(

@@ -75,6 +75,7 @@ class TwoStage:
             frozen=self.view.frozen(),
             frozen_start=instance.start,
             delivery=self.view.delivery(tree),
+            held=self.view.held(),
         )
 
     @classmethod

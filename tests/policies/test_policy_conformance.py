@@ -49,17 +49,19 @@ def test_unknown_name_suggests_the_nearest():
 @pytest.mark.parametrize("name", names())
 def test_decisions_are_orders(name, unmet):
     """Finite orders, not negative, of the right shape, on allowed and open lanes; deterministic."""
-    instance = random_instance(np.random.default_rng(7), unmet=unmet, integers=True, horizon=8)
+    instance = random_instance(
+        np.random.default_rng(7), unmet=unmet, integers=True, horizon=8, stocking=2, customers=1
+    )
     model = fit(instance)
     lanes = instance.network.replenishment_lanes
-    state = Dynamics(instance, dtype=torch.float64).initial_state(3)
+    state = Dynamics(instance, dtype=torch.float64).initial_state(2)
     decided = []
     for _ in range(2):
         policy = find(name).fit(instance, model, seed=5)
         assert isinstance(policy, Policy)
         decided.append([policy.decide(state, instance.start + t).order for t in range(2)])
     for t, (order, again) in enumerate(zip(*decided, strict=True)):
-        assert order.shape == (3, 2, len(lanes))
+        assert order.shape == (2, 2, len(lanes))
         assert torch.isfinite(order).all()
         assert (order >= 0).all()
         assert torch.equal(order, again)
