@@ -16,7 +16,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(VENV)/ready  ## plan the Iowa network from its tables and judge all policies on the kept weeks
+demo: $(VENV)/ready  ## check the Iowa network's tables and plan it
 	$(BIN)/optrl check examples/iowa/instance
 	$(BIN)/optrl plan examples/iowa/instance --out out/iowa
 
@@ -50,4 +50,4 @@ bench: $(VENV)/ready  ## benchmarks with ratios against named peers, and the lon
 	$(BIN)/python benchmarks/iowa_replay.py
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) build dist docs/_build docs/auto_examples out
+	rm -rf $(VENV) build dist docs/_build docs/_generated docs/auto_examples out
