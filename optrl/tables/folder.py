@@ -146,16 +146,15 @@ def _read(folder: Path, faults: FaultList) -> tuple[Settings | None, Tables | No
     settings, known = read_settings(folder / FILE, faults)
     frames: dict[str, Any] = {}
     labels = {}
-    files = table_files(folder, faults)
+    files, unread = table_files(folder, faults)
     for schema in TABLES:
-        both = all((folder / (schema.name + extension)).is_file() for extension in EXTENSIONS)
         raw = None
         if schema.name in files:
             labels[schema.name] = files[schema.name].name
             raw = read_file(files[schema.name], schema, faults)
         if raw is not None:
             frames[schema.name] = raw
-        elif schema.name in files or both:
+        elif schema.name in files or schema.name in unread:
             frames[schema.name] = absent_table(schema, usable=False)
     return settings, check_tables(settings, known, frames, labels, FILE, faults)
 

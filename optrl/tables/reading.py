@@ -12,27 +12,49 @@ from optrl.tables.faults import FaultList, nearest
 from optrl.tables.schema import TABLES, TableSchema
 
 EXTENSIONS = (".csv", ".parquet")
+_SETTINGS = Path("instance.toml")
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 
 
-def table_files(folder: Path, faults: FaultList) -> dict[str, Path]:
-    """The file of each table that is there; missing, doubled and misspelt files are faults."""
+def table_files(folder: Path, faults: FaultList) -> tuple[dict[str, Path], frozenset[str]]:
+    """The file of each table that is there; missing, doubled and misspelt files are faults.
+
+    Whatever bears the name of a table or of the settings and is not the file that is read, such as
+    ``stock.CSV``, ``stock.xlsx`` or a folder ``stock.csv``, is a fault too: it would be ignored.
+
+    Returns:
+        The files, and the tables of which something else is there.
+    """
     found: dict[str, Path] = {}
     names = {schema.name for schema in TABLES}
+    doubled = set()
     for schema in TABLES:
         paths = [folder / (schema.name + extension) for extension in EXTENSIONS]
         present = [path for path in paths if path.is_file()]
         if len(present) == 2:
             problem = f"{present[1].name} is there too, and only one of them can hold"
             faults.add(Fault(present[0].name, None, None, None, problem, "Remove one of the two."))
+            doubled.add(schema.name)
         if len(present) == 1:
             found[schema.name] = present[0]
+    entries = [path for path in sorted(folder.iterdir()) if not _is_read(path, folder)]
+    unread = {path: name for path in entries if (name := _meant(path)) in {*names, _SETTINGS.stem}}
+    for path, name in unread.items():
+        kind = "a folder" if path.is_dir() else "not a file that is read"
+        wanted = _SETTINGS.name if name == _SETTINGS.stem else f"{name}.csv or {name}.parquet"
+        problem = f"it bears the name of {wanted} but is {kind}, so it would be ignored"
+        remedy = f"Save it as {wanted} (lower case), or rename or remove it."
+        faults.add(Fault(path.name, None, None, None, problem, remedy))
     misspelt = [
         path
-        for path in sorted(folder.iterdir())
-        if path.suffix in EXTENSIONS and path.stem not in names and nearest(path.stem, names)
+        for path in entries
+        if path not in unread
+        and path.suffix in EXTENSIONS
+        and path.stem not in names
+        and nearest(path.stem, names)
     ]
     for schema in TABLES:
-        taken = any((folder / (schema.name + extension)).is_file() for extension in EXTENSIONS)
+        taken = schema.name in {*found, *doubled, *unread.values()}
         if schema.required and not taken:
             near = [path for path in misspelt if nearest(path.stem, [schema.name])]
             misspelt = [path for path in misspelt if path not in near]
@@ -42,7 +64,28 @@ def table_files(folder: Path, faults: FaultList) -> dict[str, Path]:
     for path in misspelt:
         remedy = f"{nearest(path.stem, names)} Rename or remove it."
         faults.add(Fault(path.name, None, None, None, "there is no such table", remedy))
-    return found
+    return found, frozenset(doubled | {name for name in unread.values() if name not in found})
+
+
+def _is_read(path: Path, folder: Path) -> bool:
+    """Whether a file is among those that are read, also where file names ignore case."""
+    if not path.is_file():
+        return False
+    stem, suffix = path.stem.casefold(), path.suffix.casefold()
+    table = suffix in EXTENSIONS and any(stem == schema.name for schema in TABLES)
+    known = table or stem + suffix == _SETTINGS.name
+    read = folder / (stem + suffix)
+    return known and read.is_file() and read.samefile(path)
+
+
+def _meant(path: Path) -> str:
+    """The table that a file seems to be, by its name in any case; an editor's backup is none."""
+    name = path.name.casefold()
+    if name.endswith("~"):
+        return ""
+    for suffix in _PACKED:
+        name = name.removesuffix(suffix)
+    return Path(name).stem
 
 
 def read_file(path: Path, schema: TableSchema, faults: FaultList) -> pl.DataFrame | None:
