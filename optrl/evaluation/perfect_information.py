@@ -20,7 +20,6 @@ from optrl.policies.coarse import CoarseView, with_root
 from optrl.policies.stage_problem import StageProblem
 from optrl.simulation.arrivals import Underway
 from optrl.simulation.dynamics import Dynamics
-from optrl.solver import InfeasibleError
 
 
 @dataclass(frozen=True)
@@ -90,34 +89,23 @@ def perfect_information(
     view = CoarseView.of(open_instance, paths.mean(axis=(0, 3)), merge=False)
     bounds, seconds = [], []
     problem: StageProblem | None = None
-    frozen: FloatArray | None = view.frozen()
     for s, path in enumerate(paths):
         delivery = realized_delivery(instance, seed, first_scenario + s, periods)
-        while True:
-            if problem is None or delivery is not None:
-                problem = StageProblem(
-                    view.aggregation.network,
-                    ScenarioTree.chain(periods),
-                    view.demand_pairs,
-                    frozen=frozen,
-                    frozen_start=instance.start,
-                    delivery=delivery,
-                    held=view.held(),
-                )
-            try:
-                solved = problem.solve(
-                    view.start(),
-                    instance.start,
-                    with_root(view.demand(path)),
-                    time_limit=time_limit,
-                )
-                break
-            except InfeasibleError:
-                # Frozen orders that stock or capacity cannot carry are cut as they are carried
-                # out: without them the program is a relaxation again.
-                if frozen is None or not frozen.size:
-                    raise
-                frozen, problem = None, None
+        if problem is None or delivery is not None:
+            # What stock or capacity cannot carry of a frozen order is cut as it is carried out.
+            problem = StageProblem(
+                view.aggregation.network,
+                ScenarioTree.chain(periods),
+                view.demand_pairs,
+                frozen=view.frozen(),
+                frozen_as="at_most",
+                frozen_start=instance.start,
+                delivery=delivery,
+                held=view.held(),
+            )
+        solved = problem.solve(
+            view.start(), instance.start, with_root(view.demand(path)), time_limit=time_limit
+        )
         bounds.append(solved.solution.bound)
         seconds.append(solved.solution.seconds)
     return PerfectInformation(
@@ -128,7 +116,7 @@ def perfect_information(
             "demand and delays of the whole horizon are known in advance; service levels and "
             "storage limits without a price are dropped"
             + ("; integers are relaxed" if relaxed else "")
-            + ("; frozen orders are free" if frozen is None else "")
+            + ("; frozen orders may be released in part" if instance.frozen.size else "")
         ),
     )
 

@@ -42,6 +42,8 @@ class Plan:
         tables: Orders, serving, stock, service, prices.
         cost: Money by kind over the horizon on expected demand, discounted.
         terminal_value: Value of what is left at the end, discounted.
+        cut: Quantity that the order of events cut from the planned flows, by reason: zero but for
+            rounding where plan and order of events agree.
         program: What the solver reported, or None where the policy solves no program.
         verification: The independent check of every row.
         seconds: Time to plan, reading and writing excluded.
@@ -52,6 +54,7 @@ class Plan:
     tables: PlanTables
     cost: Mapping[str, float]
     terminal_value: float
+    cut: Mapping[str, float]
     program: ProgramReport | None
     verification: Verification
     seconds: float
@@ -114,6 +117,7 @@ def plan(
         tables=tables,
         cost=cost,
         terminal_value=float(trajectory.terminal_value[0]) * end,
+        cut={reason: float(values.sum()) for reason, values in trajectory.cut.items()},
         program=program,
         verification=verify(certain, tables),
         seconds=time.perf_counter() - started,

@@ -17,6 +17,9 @@ KIND = "optrl plan"
 SMALLEST_PRICE = 1e-6
 """Prices up to it are the solver's rounding."""
 
+CUT_TOLERANCE = 1e-3
+"""Quantity cut from planned flows up to which it is rounding."""
+
 _AT_LIMIT = 1 - 1e-6
 _VIOLATIONS_LISTED = 20
 
@@ -47,6 +50,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "orders": tables.orders.height,
         "binding_resources": binding_resources(tables.prices),
         "program": None if plan.program is None else plan.program.as_dict(),
+        "cut": {reason: amount for reason, amount in plan.cut.items() if amount > CUT_TOLERANCE},
         "verified": {
             "passed": verification.passed,
             "rows": dict(verification.rows),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from optrl_formulations.network import BoolArray, FloatArray
+from optrl_formulations.network import BoolArray, FloatArray, Network
 from optrl_formulations.replenishment_data import Delivery
 from optrl_formulations.scenario_tree import ScenarioTree
 
@@ -73,6 +73,13 @@ class CoarseView:
         instance = self.instance
         parts = (instance.on_hand, instance.due, instance.backlog)
         return StageState(*(self.aggregation.merge_nodes(part) for part in parts))
+
+    def with_shortage_cost(self, network: Network) -> Network:
+        """The coarse network with the shortage costs of another network of the same nodes."""
+        coarse = self.aggregation.network
+        cost = np.zeros_like(coarse.shortage_cost)
+        cost[:, self.aggregation.node] = network.shortage_cost
+        return replace(coarse, shortage_cost=cost)
 
     def held(self) -> BoolArray:
         """Which items lie at, or are on their way to, which nodes at the start."""

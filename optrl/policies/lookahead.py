@@ -23,7 +23,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from optrl_formulations.network import Network
+from optrl_formulations.network import FloatArray, Network
 from optrl_formulations.replenishment_data import StockValue
 from optrl_formulations.scenario_tree import ScenarioTree
 
@@ -34,7 +34,7 @@ from optrl.policies.coarse import CoarseView, with_root
 from optrl.policies.planned import PlannedFlows
 from optrl.policies.safety import SafetyValues
 from optrl.policies.sourcing import Sourcing
-from optrl.policies.stage_problem import StageProblem, StageSolution
+from optrl.policies.stage_problem import FrozenRule, StageProblem, StageSolution
 from optrl.simulation.state import Decision, State
 from optrl.solver.highs import Progress
 
@@ -87,7 +87,8 @@ class Lookahead:
     def decide(self, state: State, period: int) -> Decision:
         """Solve each scenario's program and release its first decision."""
         if self._rolling is None:
-            self._rolling = self._problem(elastic(self.view.aggregation.network), self.horizon)
+            coarse = elastic(self.view.aggregation.network)
+            self._rolling = self._problem(coarse, self.horizon, "fixed_if_possible")
         demand = with_root(self.view.demand(self.demand.mean(period, self.horizon)))
         values = self._values(period, self.horizon)
         released = []
@@ -112,7 +113,8 @@ class Lookahead:
         """Solve once over the instance's horizon, service levels and storage limits kept."""
         instance = self.instance
         path = self.demand.mean(instance.start, instance.horizon)
-        solved = self._problem(self.view.aggregation.network, instance.horizon).solve(
+        problem = self._problem(self.view.aggregation.network, instance.horizon, "fixed")
+        solved = problem.solve(
             self.view.start(),
             instance.start,
             with_root(self.view.demand(path)),
@@ -126,15 +128,17 @@ class Lookahead:
             order=self.view.orders(solved)[:, :, :-1],
             serve=self.view.serving(solved, path),
         )
-        return flows, report(solved)
+        true = self.view.with_shortage_cost(instance.network)
+        return flows, report(solved, problem.price(solved, true).prices())
 
-    def _problem(self, network: Network, horizon: int) -> StageProblem:
+    def _problem(self, network: Network, horizon: int, frozen_as: FrozenRule) -> StageProblem:
         tree = ScenarioTree.chain(horizon)
         return StageProblem(
             network,
             tree,
             self.view.demand_pairs,
             frozen=self.view.frozen(),
+            frozen_as=frozen_as,
             frozen_start=self.instance.start,
             delivery=self.view.delivery(tree),
             held=self.view.held(),
@@ -181,10 +185,9 @@ def elastic(network: Network) -> Network:
     )
 
 
-def report(solved: StageSolution) -> ProgramReport:
-    """What solving a chain gave, prices by period."""
+def report(solved: StageSolution, by_node: FloatArray) -> ProgramReport:
+    """What solving a chain gave, with prices by tree node, shape (R, tree nodes)."""
     solution, layout = solved.solution, solved.layout
-    by_node = solved.prices()
     prices = np.zeros((by_node.shape[0], layout.tree.periods))
     for r, resource in enumerate(layout.network.resources):
         after = layout.is_seen_after_demand(resource)

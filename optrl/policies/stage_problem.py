@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from optrl_formulations.network import BoolArray, FloatArray, Network
@@ -17,11 +18,14 @@ from optrl_formulations.replenishment_data import Delivery, ReplenishmentData, S
 from optrl_formulations.replenishment_layout import ReplenishmentLayout
 from optrl_formulations.scenario_tree import ScenarioTree
 
-from optrl.solver import Model, Solution
+from optrl.solver import InfeasibleError, Model, Solution
 from optrl.solver.highs import Progress
 
 # Columns above which a first solve by interior point and crossover beats the dual simplex.
 _LARGE = 20_000
+
+
+FrozenRule = Literal["fixed", "at_most", "fixed_if_possible"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,9 @@ class StageProblem:
         tree: What is known when.
         demand_pairs: Which items have demand at which nodes, shape (N, V).
         frozen: Orders fixed from period `frozen_start` on, shape (N, A, F).
+        frozen_as: "fixed" takes frozen orders as they are; "at_most" lets less be released, as
+            the simulator does where stock or capacity falls short; "fixed_if_possible" is the
+            first, or the second where the first is infeasible.
         frozen_start: Absolute period of the first frozen orders.
         delivery: How lanes with random arrivals bring orders in.
         held: Stock that none of its item's lanes touches, see `ReplenishmentLayout`.
@@ -115,6 +122,7 @@ class StageProblem:
         demand_pairs: BoolArray,
         *,
         frozen: FloatArray | None = None,
+        frozen_as: FrozenRule = "fixed",
         frozen_start: int = 0,
         delivery: Delivery | None = None,
         held: BoolArray | None = None,
@@ -124,6 +132,7 @@ class StageProblem:
         self.tree = tree
         self.demand_pairs = demand_pairs
         self.frozen = frozen if frozen is not None and frozen.size else None
+        self.frozen_as: FrozenRule = frozen_as
         self.frozen_start = frozen_start
         self.delivery = delivery
         # The calendar moves with the period, so it becomes bounds; columns exist for all periods.
@@ -178,15 +187,54 @@ class StageProblem:
             self._model = Model(build_replenishment(layout, data))
         else:
             self._push(self._model, layout, data)
-        self._model.push_bounds("order", *self._order_bounds(layout))
+        fixed = self.frozen_as != "at_most"
+        self._model.push_bounds("order", *self._order_bounds(layout, fixed))
         self._model.push_bounds("serve", upper=self._serve_limits(layout))
-        solution = self._model.solve(
-            time_limit=time_limit,
-            relative_gap=relative_gap,
-            interior_point=built and len(self._model.program.cost) > _LARGE,
-            progress=progress,
-        )
-        return StageSolution(layout, solution)
+        self._model.push_bounds("unmet", upper=np.full(len(layout.demand), np.inf))
+        model, large = self._model, built and len(self._model.program.cost) > _LARGE
+
+        def run() -> StageSolution:
+            solution = model.solve(
+                time_limit=time_limit,
+                relative_gap=relative_gap,
+                interior_point=large,
+                progress=progress,
+            )
+            return StageSolution(layout, solution)
+
+        try:
+            return run()
+        except InfeasibleError:
+            if self.frozen is None or self.frozen_as != "fixed_if_possible":
+                raise
+            model.push_bounds("order", *self._order_bounds(layout, fixed=False))
+            return run()
+
+    def price(self, solved: StageSolution, network: Network) -> StageSolution:
+        """The program just solved with other shortage costs, no more unmet than it left.
+
+        Where a program's shortage costs were raised to have demand served first, its prices hold
+        the raised costs. With the true ones and unmet demand held at most where it is, the same
+        solution stays optimal (what is gained by less unmet demand is worth less, and more is not
+        allowed), and prices are in true money.
+
+        Args:
+            solved: The last solution of this problem.
+            network: The same network with the shortage costs to price with.
+        """
+        if self._model is None:
+            raise ValueError("nothing was solved yet")
+        item, place, node = solved.layout.demand
+        weight = solved.layout.node_probability[node]
+        self._model.push_cost("unmet", network.shortage_cost[item, place] * weight)
+        self._model.push_bounds("unmet", upper=np.maximum(solved.solution.values("unmet"), 0.0))
+        for name in ("used", "lots", "lane_used"):
+            whole = np.round(solved.solution.values(name))
+            self._model.push_bounds(name, whole, whole)
+        priced = StageSolution(solved.layout, self._model.solve())
+        # Its costs are no longer those that `solve` counts on.
+        self._model = None
+        return priced
 
     def _push(self, model: Model, layout: ReplenishmentLayout, data: ReplenishmentData) -> None:
         model.push_data("demand", layout.demand.gather(data.demand))
@@ -218,7 +266,9 @@ class StageProblem:
         limits: FloatArray = np.where(is_open, network.maximum_quantity[item, lane], 0.0)
         return limits
 
-    def _order_bounds(self, layout: ReplenishmentLayout) -> tuple[FloatArray, FloatArray]:
+    def _order_bounds(
+        self, layout: ReplenishmentLayout, fixed: bool
+    ) -> tuple[FloatArray, FloatArray]:
         network, tree = self.network, self.tree
         item, lane, node = layout.order
         depth = tree.depth[node]
@@ -228,8 +278,10 @@ class StageProblem:
         lower = np.zeros(len(upper))
         if self.frozen is not None:
             offset = layout.first_period + depth - self.frozen_start
-            fixed = (offset >= 0) & (offset < self.frozen.shape[2])
-            lower[fixed] = upper[fixed] = self.frozen[item[fixed], lane[fixed], offset[fixed]]
+            firm = (offset >= 0) & (offset < self.frozen.shape[2])
+            upper[firm] = self.frozen[item[firm], lane[firm], offset[firm]]
+            if fixed:
+                lower[firm] = upper[firm]
         return lower, upper
 
 

@@ -31,6 +31,9 @@ from optrl.policies.sourcing import Sourcing
 from optrl.policies.stage_problem import StageProblem
 from optrl.simulation.state import Decision, State
 
+# Keeps the sample apart from demand that a caller draws with the same seed.
+_STREAM = 7_201
+
 
 class TwoStage:
     """See the module's docstring.
@@ -73,6 +76,7 @@ class TwoStage:
             tree,
             self.view.demand_pairs,
             frozen=self.view.frozen(),
+            frozen_as="fixed_if_possible",
             frozen_start=instance.start,
             delivery=self.view.delivery(tree),
             held=self.view.held(),
@@ -85,7 +89,7 @@ class TwoStage:
 
     def decide(self, state: State, period: int) -> Decision:
         """Solve each scenario's program and release its first decision."""
-        demand = self._sample(period)
+        demand = self.sample(period)
         released = [
             self.view.orders(
                 self._problem.solve(
@@ -100,9 +104,9 @@ class TwoStage:
         ]
         return Decision(order=torch.as_tensor(np.stack(released)).to(state.on_hand.dtype))
 
-    def _sample(self, period: int) -> FloatArray:
+    def sample(self, period: int) -> FloatArray:
         """Demand of the coarse network by tree node, shape (N, V, tree nodes)."""
-        generator = np.random.default_rng(self._seed)
+        generator = np.random.default_rng([self._seed, _STREAM])
         paths = self.demand.sample(self._paths, period, self.horizon, generator)
         coarse = np.stack([self.view.demand(path) for path in paths], axis=3)
         n, v = coarse.shape[:2]
