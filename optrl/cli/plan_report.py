@@ -125,6 +125,14 @@ def _program(console: Console, summary: dict[str, Any]) -> None:
         f"{program['status']}, gap {program['gap']:.2%}, {program['seconds']:.1f} s",
         soft_wrap=True,
     )
+    if summary["cut"]:
+        reasons = ", ".join(f"{amount:,.6g} by {why}" for why, amount in summary["cut"].items())
+        console.print(
+            f"the order of events cut what the program planned: {reasons}. Stock was served to "
+            "demand that the program would have refused; the tables show what remains",
+            style="yellow",
+            soft_wrap=True,
+        )
     _lines(console, (f"  {warning}" for warning in program["warnings"]))
 
 
