@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from optrl._version import __version__
 
 if TYPE_CHECKING:
+    from optrl.comparison.compare import compare
     from optrl.demand.fit import fit as fit_demand
     from optrl.errors import InstanceError, OptrlError
     from optrl.formats import solve_file
@@ -35,6 +36,7 @@ else:
         "OptrlError": ("optrl.errors", "OptrlError"),
         "Plan": ("optrl.planning.plan", "Plan"),
         "check": ("optrl.tables", "check"),
+        "compare": ("optrl.comparison.compare", "compare"),
         "fit_demand": ("optrl.demand.fit", "fit"),
         "from_graph": ("optrl.tables", "from_graph"),
         "load": ("optrl.tables", "load"),
@@ -64,6 +66,7 @@ __all__ = [
     "Plan",
     "__version__",
     "check",
+    "compare",
     "fit_demand",
     "from_graph",
     "load",

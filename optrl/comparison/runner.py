@@ -1,0 +1,159 @@
+"""Runs policies on parts of the scenarios, or takes what an earlier run has kept.
+
+Every part is decided by a policy as it was right after `fit`: a copy where the policy can be
+copied, fitted anew where it holds a solver. What a policy remembers (a basis, a random generator)
+therefore never passes from one part to the next, and a run that was interrupted and continued
+gives the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from optrl_formulations.network import FloatArray
+
+from optrl.comparison.identity import source_hash
+from optrl.comparison.measurement import RECORDED, Measurement, join, recorded
+from optrl.comparison.run_folder import RunFolder
+from optrl.comparison.scenarios import Scenarios
+from optrl.demand.base import DemandModel
+from optrl.errors import OptrlError
+from optrl.evaluation.judge import BOUND
+from optrl.evaluation.perfect_information import perfect_information
+from optrl.policies.base import Policy
+from optrl.simulation.rollout import SeparablePolicy, simulate
+
+_PART = 32
+_PART_OF_PROGRAMS = 4
+"""Scenarios of a part for policies that solve programs, which take long."""
+
+
+@dataclass(frozen=True)
+class Advance:
+    """How far a run is.
+
+    Attributes:
+        policy: What was run.
+        scenarios: Scenarios done by it now.
+        kept: Whether they were there already.
+    """
+
+    policy: str
+    scenarios: int
+    kept: bool
+
+
+@dataclass
+class Runner:
+    """Runs policies on scenarios, part by part.
+
+    Attributes:
+        scenarios: What policies meet.
+        believed: What policies believe about demand.
+        folder: Where parts are kept.
+        warm_up: First periods left out.
+        progress: Told about every part.
+    """
+
+    scenarios: Scenarios
+    believed: DemandModel
+    folder: RunFolder
+    warm_up: int
+    progress: Callable[[Advance], None]
+    _fitted: dict[str, Policy] = field(default_factory=dict)
+
+    def run(self, kind: type[Policy], first: int, stop: int) -> Measurement:
+        """The policy on scenarios first, ..., stop - 1."""
+        size = _PART if issubclass(kind, SeparablePolicy) else _PART_OF_PROGRAMS
+        size = min(size, self._fitting())
+        instance = self.scenarios.instance
+        source = source_hash(kind) if self.folder.path is not None else ""
+        name = f"{kind.name}-{source}" if source else kind.name
+        parts = []
+        for low in range(first, stop, size):
+            high = min(low + size, stop)
+            found = self.folder.read(name, low, high)
+            if found is None:
+                part = self._simulate(kind, low, high)
+                self.folder.write(name, low, high, part.arrays())
+            else:
+                part = Measurement.from_arrays(found, instance, kind.name)
+            parts.append(part)
+            self.progress(Advance(kind.name, high - low, found is not None))
+        return join(parts)
+
+    def bound(self, first: int, stop: int) -> FloatArray:
+        """Perfect-information bounds of scenarios first, ..., stop - 1."""
+        scenarios, result = self.scenarios, []
+        for low in range(first, stop):
+            found = self.folder.read(BOUND, low, low + 1)
+            if found is None:
+                solved = perfect_information(
+                    scenarios.instance,
+                    scenarios.paths(low, low + 1),
+                    seed=scenarios.seed,
+                    first_scenario=low,
+                )
+                arrays = {"bound": solved.bound, "seconds": solved.seconds}
+                self.folder.write(BOUND, low, low + 1, arrays)
+            else:
+                arrays = found
+            result.append(arrays["bound"])
+            self.progress(Advance(BOUND, 1, found is not None))
+        return np.concatenate([np.zeros(0), *result])
+
+    def _fitting(self) -> int:
+        """Scenarios whose demand and detail fit into memory together."""
+        each = recorded(self.scenarios.instance, self.scenarios.periods)
+        return max(1, 16 * RECORDED // max(1, each))
+
+    def _simulate(self, kind: type[Policy], first: int, stop: int) -> Measurement:
+        scenarios = self.scenarios
+        demand = scenarios.paths(first, stop)
+        began = time.perf_counter()
+        policy = self._fresh(kind)
+        detail = recorded(scenarios.instance, scenarios.periods) <= RECORDED
+        trajectory = simulate(
+            scenarios.instance,
+            policy,
+            demand,
+            seed=scenarios.seed,
+            first_scenario=first,
+            warm_up=self.warm_up,
+            dtype=torch.float64,
+            record="full" if detail else "totals",
+        )
+        return Measurement.of(trajectory, demand, time.perf_counter() - began)
+
+    def _fresh(self, kind: type[Policy]) -> Policy:
+        """The policy as `fit` made it."""
+        fitted = self._fitted.get(kind.name)
+        if fitted is None:
+            fitted = kind.fit(self.scenarios.instance, self.believed, seed=self.scenarios.seed)
+            # What holds a solver cannot be copied and is fitted anew for each part.
+            with suppress(TypeError, RuntimeError, copy.Error):
+                self._fitted[kind.name] = copy.deepcopy(fitted)
+            return fitted
+        return copy.deepcopy(fitted)
+
+
+def check_names(kinds: tuple[type[Policy], ...]) -> None:
+    """Raise if a policy is given twice or none is given.
+
+    Raises:
+        OptrlError: If so.
+    """
+    names = [kind.name for kind in kinds]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise OptrlError(f"policy {twice[0]!r} is given twice: name each policy once")
+    if BOUND in names:
+        raise OptrlError(f"{BOUND!r} is no policy but a bound: ask for it by its number")
+    if not names:
+        raise OptrlError("there is nothing to compare: name at least one policy")
