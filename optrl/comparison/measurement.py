@@ -25,15 +25,16 @@ _DICTS = ("cost", "totals", "cut")
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Where cost and flow arise. Money is undiscounted and summed over the counted periods.
+    """Where cost and flow arise.
 
+    Money is undiscounted and summed over the counted periods, less the value of what is left.
     Cost of a flow falls to the item and to the node where its lane ends. Joint fixed cost and the
     cost of overflow belong to no item and are left out.
 
     Attributes:
         item_cost: By scenario and item, shape (S, N).
         node_cost: By scenario and node, shape (S, V).
-        item_kinds: Mean cost by item of flows, holding and shortage, shape (3, N).
+        item_kinds: Mean cost by item of each of `KINDS`, shape (3, N).
         node_kinds: The same by node, shape (3, V).
         flow: Mean quantity of a period on each lane over all items, shape (A,).
         stock: Mean stock at each node over all items, shape (V,).
@@ -52,7 +53,7 @@ class Breakdown:
 
 
 KINDS = ("buying and moving", "holding", "shortage")
-"""First axis of `Breakdown.item_kinds`."""
+"""First axis of `Breakdown.item_kinds`; the first is less the value of what is left."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Measurement:
         """Measure a trajectory.
 
         Args:
-            trajectory: With detail where a breakdown is wanted.
+            trajectory: With detail and final state where a breakdown is wanted.
             demand: What it met, shape (S, N, D, T).
             seconds: Time it took.
         """
@@ -189,6 +190,9 @@ def _breakdown(trajectory: Trajectory, detail: Detail, demand: FloatArray) -> Br
     by_node[1] = holding.sum(axis=1)
     by_node[2][:, where] = shortage.sum(axis=1)
     by_item = np.stack([x.sum(axis=2) for x in (lane_cost, holding, shortage)])
+    left = _left(trajectory)
+    by_item[0] -= left.sum(axis=2)
+    by_node[0] -= left.sum(axis=1)
     flow = np.zeros(len(network.lanes))
     flow[lanes] = flows.sum(axis=1).mean(axis=(0, 2))
     asked, short = np.zeros(len(network.nodes)), np.zeros(len(network.nodes))
@@ -204,6 +208,15 @@ def _breakdown(trajectory: Trajectory, detail: Detail, demand: FloatArray) -> Br
         demand=asked,
         short=short,
     )
+
+
+def _left(trajectory: Trajectory) -> FloatArray:
+    """Value of what is left in stock and on the way at the end, shape (S, N, V)."""
+    state = trajectory.final_state
+    if state is None:
+        raise ValueError("a trajectory with detail needs its final state: simulate it in one batch")
+    left = _numpy(state.on_hand + state.in_transit)
+    return left * trajectory.instance.network.terminal_value
 
 
 def _transit(network: Network, released: FloatArray, first: int) -> FloatArray:

@@ -261,6 +261,14 @@ class Comparison:
             with write_file(Path(folder) / f"{name}.parquet") as temporary:
                 table.write_parquet(temporary, metadata=about)
 
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report as one self-contained page."""
+        from optrl.report.page import report_page
+
+        text = report_page(self)
+        with write_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
     def _to(self, best: int) -> tuple[FloatArray, FloatArray]:
         """Difference of each policy to policy `best` and half-width for all pairs and looks."""
         found, count = self.differences, self.cost.shape[1]

@@ -49,6 +49,14 @@ class Advance:
     kept: bool
 
 
+class _Whole:
+    """A policy that is not split over items, so that the final state of the rollout is kept."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.name = policy.name
+        self.decide = policy.decide
+
+
 @dataclass
 class Runner:
     """Runs policies on scenarios, part by part.
@@ -121,13 +129,14 @@ class Runner:
         detail = recorded(scenarios.instance, scenarios.periods) <= RECORDED
         trajectory = simulate(
             scenarios.instance,
-            policy,
+            _Whole(policy) if detail else policy,
             demand,
             seed=scenarios.seed,
             first_scenario=first,
             warm_up=self.warm_up,
             dtype=torch.float64,
             record="full" if detail else "totals",
+            batch=stop - first if detail else None,
         )
         return Measurement.of(trajectory, demand, time.perf_counter() - began)
 

@@ -177,6 +177,8 @@ def test_costs_arise_somewhere() -> None:
     shared = ("joint_fixed", "overflow")
     cost = measured.trajectory.cost
     own = sum(x[:, 2:].sum(1) for kind, x in cost.items() if kind not in shared).numpy()
+    own = own - measured.trajectory.terminal_value.numpy()
+    assert measured.trajectory.terminal_value.min() > 0
     np.testing.assert_allclose(measured.breakdown.item_cost.sum(1), own)
     np.testing.assert_allclose(measured.breakdown.node_cost.sum(1), own)
     np.testing.assert_allclose(measured.breakdown.item_kinds.sum(), own.mean())
