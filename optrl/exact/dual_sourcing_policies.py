@@ -20,15 +20,15 @@ Tailored Base-Surge Allocation to Near- and Offshore Production, Management Scie
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 from optrl_formulations.network import FloatArray, IntArray
 
 from optrl.exact.dual_sourcing import DualSourcing
 from optrl.exact.errors import ExactError
-from optrl.exact.markov_chain import Moves, explore, stationary
+from optrl.exact.markov_chain import Chain, Moves, average_cost, explore, stationary
 
 _TAIL = 1e-12
 
@@ -41,11 +41,17 @@ class Overshoot:
         excess: Values of y - S_e, shape (n,).
         probability: Their probabilities, shape (n,).
         expedited: Expected expedited order of a period.
+        chain: The chain that gave it; None where it is in closed form.
+        stock: y - S_e in each state of the chain.
+        rushed: Expedited order in each state of the chain.
     """
 
     excess: IntArray
     probability: FloatArray
     expedited: float
+    chain: Chain | None = None
+    stock: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    rushed: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,20 @@ class DualSourcingPolicy:
         expedited_level: S_e on stock (dual index) or on the whole position (single index).
         regular_level: S_r on the whole position; None for tailored base-surge.
         cap: Largest regular order, or the constant one; None where there is none.
-        cost: Average cost a period, purchases included.
+        lower: Lower bound on its average cost a period, purchases included.
+        upper: Upper bound.
     """
 
     expedited_level: int
     regular_level: int | None
     cap: int | None
-    cost: float
+    lower: float
+    upper: float
+
+    @property
+    def cost(self) -> float:
+        """Middle of the bounds."""
+        return (self.lower + self.upper) / 2
 
 
 def dual_index_overshoot(
@@ -94,9 +107,10 @@ def dual_index_overshoot(
 
     chain = explore(top * int(weight[0]), rows * int(weight[0]), moves)
     share = stationary(chain)
-    y, _, expedited = decide(chain.codes)
+    y, _, rushed = decide(chain.codes)
     probability = np.bincount(y, share).astype(float)
-    return Overshoot(np.arange(len(probability)), probability, float(share @ expedited))
+    excess = np.arange(len(probability))
+    return Overshoot(excess, probability, float(share @ rushed), chain, y, rushed)
 
 
 def base_surge_overshoot(problem: DualSourcing, order: int) -> Overshoot:
@@ -129,9 +143,10 @@ def base_surge_overshoot(problem: DualSourcing, order: int) -> Overshoot:
             break
         size *= 2
     excess = np.maximum(chain.codes - top, 0)
-    expedited = float(share @ np.maximum(top - chain.codes, 0))
+    rushed = np.maximum(top - chain.codes, 0)
     probability = np.bincount(excess, share).astype(float)
-    return Overshoot(np.arange(len(probability)), probability, expedited)
+    values = np.arange(len(probability))
+    return Overshoot(values, probability, float(share @ rushed), chain, excess, rushed)
 
 
 def single_index_overshoot(problem: DualSourcing, difference: int) -> Overshoot:
@@ -162,46 +177,57 @@ def best_level(problem: DualSourcing, overshoot: Overshoot) -> tuple[int, float]
     return int(levels[best]), float(stage[best]) + purchase
 
 
+def bounded_cost(problem: DualSourcing, overshoot: Overshoot, level: int) -> tuple[float, float]:
+    """Lower and upper bound on the average cost with the excess relative to `level`.
+
+    Where the distribution is in closed form both are that cost.
+    """
+    premium = problem.expedited_unit_cost - problem.regular_unit_cost
+    purchase = problem.regular_unit_cost * problem.demand.mean
+    if overshoot.chain is None:
+        stage = problem.stage_cost(level + overshoot.excess) @ overshoot.probability
+        cost = float(stage) + purchase + premium * overshoot.expedited
+        return cost, cost
+    each = problem.stage_cost(level + overshoot.stock) + premium * overshoot.rushed
+    found = average_cost(overshoot.chain, each + purchase)
+    return found.lower, found.upper
+
+
 def best_single_index(problem: DualSourcing) -> DualSourcingPolicy:
     """Best levels of the single-index policy."""
-
-    def one(difference: int) -> DualSourcingPolicy:
-        level, cost = best_level(problem, single_index_overshoot(problem, difference))
-        return DualSourcingPolicy(level - difference, level, None, cost)
-
-    return _cheapest(one(k) for k in range(problem.largest_demand + 1))
+    choices = ((k, None) for k in range(problem.largest_demand + 1))
+    level, difference, _, bounds = _cheapest(
+        problem, choices, lambda k, cap: single_index_overshoot(problem, k)
+    )
+    return DualSourcingPolicy(level - difference, level, None, *bounds)
 
 
 def best_dual_index(problem: DualSourcing) -> DualSourcingPolicy:
     """Best levels of the dual-index policy."""
-
-    def one(difference: int) -> DualSourcingPolicy:
-        level, cost = best_level(problem, dual_index_overshoot(problem, difference))
-        return DualSourcingPolicy(level, level + difference, None, cost)
-
-    return _cheapest(one(k) for k in _differences(problem))
+    choices = ((k, None) for k in _differences(problem))
+    level, difference, _, bounds = _cheapest(
+        problem, choices, lambda k, cap: dual_index_overshoot(problem, k)
+    )
+    return DualSourcingPolicy(level, level + difference, None, *bounds)
 
 
 def best_capped_dual_index(problem: DualSourcing) -> DualSourcingPolicy:
     """Best levels and cap of the capped dual-index policy."""
-
-    def one(difference: int, cap: int) -> DualSourcingPolicy:
-        level, cost = best_level(problem, dual_index_overshoot(problem, difference, cap))
-        return DualSourcingPolicy(level, level + difference, cap, cost)
-
     caps = range(1, problem.largest_demand + 1)
-    return _cheapest(one(k, cap) for k in _differences(problem) for cap in caps)
+    choices = ((k, cap) for k in _differences(problem) for cap in caps)
+    level, difference, cap, bounds = _cheapest(
+        problem, choices, lambda k, cap: dual_index_overshoot(problem, k, cap)
+    )
+    return DualSourcingPolicy(level, level + difference, cap, *bounds)
 
 
 def best_tailored_base_surge(problem: DualSourcing) -> DualSourcingPolicy:
     """Best constant regular order and expedited level, both integer."""
-
-    def one(order: int) -> DualSourcingPolicy:
-        level, cost = best_level(problem, base_surge_overshoot(problem, order))
-        return DualSourcingPolicy(level, None, order, cost)
-
-    below = int(np.ceil(problem.demand.mean)) - 1
-    return _cheapest(one(order) for order in range(below + 1))
+    choices = ((order, None) for order in range(int(np.ceil(problem.demand.mean))))
+    level, order, _, bounds = _cheapest(
+        problem, choices, lambda order, cap: base_surge_overshoot(problem, order)
+    )
+    return DualSourcingPolicy(level, None, order, *bounds)
 
 
 def _differences(problem: DualSourcing) -> range:
@@ -209,5 +235,18 @@ def _differences(problem: DualSourcing) -> range:
     return range(problem.regular_lead_time * problem.largest_demand + 1)
 
 
-def _cheapest(policies: Iterable[DualSourcingPolicy]) -> DualSourcingPolicy:
-    return min(policies, key=lambda policy: policy.cost)
+def _cheapest(
+    problem: DualSourcing,
+    choices: Iterable[tuple[int, int | None]],
+    overshoot: Callable[[int, int | None], Overshoot],
+) -> tuple[int, int, int | None, tuple[float, float]]:
+    """Best level, the choice it belongs to, and bounds on its cost."""
+    lowest, best = np.inf, None
+    for first, cap in choices:
+        found = overshoot(first, cap)
+        level, cost = best_level(problem, found)
+        if cost < lowest:
+            lowest, best = cost, (level, first, cap, found)
+    assert best is not None
+    level, first, cap, found = best
+    return level, first, cap, bounded_cost(problem, found, level)

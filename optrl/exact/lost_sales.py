@@ -147,6 +147,13 @@ class _Backup:
         lead = problem.lead_time
         self.limits = limits
         self.stocks = int(limits[lead]) + 1
+        cells = _pipelines(limits, lead) * self.stocks
+        if cells > _CELLS:
+            raise ExactError(
+                f"lost sales with lead time {lead} and order limits {limits.tolist()} needs about "
+                f"{cells:,} values of state and order, more than {_CELLS:,}: use a larger demand "
+                "unit, or compare with a lower bound instead"
+            )
         self.tails = _tails(limits, lead)
         self.total = self.tails.sum(axis=1)
         self.live: BoolArray = np.arange(self.stocks) <= limits[lead] - self.total[:, None]
@@ -154,13 +161,6 @@ class _Backup:
         self.law = problem.demand.leftover(self.stocks)
         self.cost = problem.stage_cost(self.stocks)
         self.groups = self._groups(lead)
-        cells = sum(len(rows) * (self.stocks - first) for first, rows, *_ in self.groups)
-        if cells > _CELLS:
-            raise ExactError(
-                f"lost sales with lead time {lead} and order limits {limits.tolist()} needs "
-                f"{cells:,} values of state and order, more than {_CELLS:,}: use a smaller demand "
-                "unit, lead time or shortage cost, or compare with a lower bound instead"
-            )
 
     def _groups(self, lead: int) -> list[tuple[int, IntArray, IntArray, IntArray, FloatArray]]:
         """By x[1]: rows, where each set of rows alike but for z begins, its state row, penalty."""
@@ -222,6 +222,19 @@ class _Backup:
             return np.asarray(ahead @ self.law.T)
         size = self.stocks - first
         return np.asarray(value[rows, first:] @ self.law[:size, :size].T)
+
+
+def _pipelines(limits: IntArray, entries: int) -> int:
+    """Number of pipelines of so many entries within the limits, counted by their sums."""
+    by_sum = [1]
+    for top in limits[:entries].tolist():
+        below = 0
+        grown = []
+        for total in range(top + 1):
+            below += by_sum[total] if total < len(by_sum) else 0
+            grown.append(below)
+        by_sum = grown
+    return sum(by_sum)
 
 
 def _tails(limits: IntArray, lead: int) -> IntArray:

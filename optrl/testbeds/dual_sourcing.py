@@ -172,7 +172,7 @@ def exact_rows(bed: DualSourcingBed) -> Iterator[Row]:
             optimum,
             solution.lower,
             100 * (best.cost / optimum - 1),
-            0.0,
+            (best.upper - best.lower) / 2,
             time.perf_counter() - began,
             printed,
         )
