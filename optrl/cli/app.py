@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from optrl.cli.bench import bench
 from optrl.cli.check import check
+from optrl.cli.compare import compare
 from optrl.cli.plan import plan
 from optrl.cli.policies import policies
 from optrl.cli.simulate import simulate
@@ -46,5 +48,7 @@ def options(
 app.command()(check)
 app.command()(plan)
 app.command()(simulate)
+app.command()(compare)
+app.command()(bench)
 app.command()(solve)
 app.command()(policies)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,14 @@ from optrl.errors import OptrlError
 from optrl.instance import Instance
 from optrl.policies import find
 from optrl.policies.base import Policy
+from optrl.testbeds.base import TestBed
 
 FIRST_LOOK = 32
 """Scenarios before the ranking is first looked at."""
 
 
 def compare(
-    instance: Instance,
+    subject: Instance | TestBed,
     policies: Sequence[str | type[Policy]],
     *,
     scenarios: int = 1000,
@@ -52,7 +54,7 @@ def compare(
     early does not cheat.
 
     Args:
-        instance: The instance.
+        subject: An instance, or a test bed: its own demand, warm-up and optimum are then taken.
         policies: Names, or classes with `name`, `fit` and `decide`.
         scenarios: Run at most so many.
         seed: Of demand, random arrivals and policies that sample.
@@ -73,6 +75,14 @@ def compare(
             nothing to replay.
     """
     _check(scenarios, confidence, tolerance, bound_scenarios)
+    instance = subject.instance if isinstance(subject, TestBed) else subject
+    if isinstance(subject, TestBed):
+        instance = replace(instance, name=subject.name)
+        warm_up = warm_up or subject.warm_up
+        demand = subject.demand if demand is None and not replay else demand
+        believed = subject.demand if believed is None else believed
+        if optimum is None and subject.optimum is not None and _is_plain(instance):
+            optimum = subject.optimum * (instance.horizon - warm_up)
     kinds = tuple(find(each) if isinstance(each, str) else each for each in policies)
     check_names(kinds)
     fitted = demand if demand is not None else fit(instance)
@@ -116,6 +126,12 @@ def compare(
             break
     bounds = runner.bound(0, min(bound_scenarios, result.scenarios))
     return Comparison(instance, settings, look, measured, bounds, optimum, provenance)
+
+
+def _is_plain(instance: Instance) -> bool:
+    """Whether cost of the horizon is cost a period times periods."""
+    network = instance.network
+    return network.discount == 1 and not network.terminal_value.any()
 
 
 def _check(scenarios: int, confidence: float, tolerance: float, bound_scenarios: int) -> None:

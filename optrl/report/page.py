@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from optrl.comparison.result import Comparison
 from optrl.report import sections
-from optrl.report.svg import name, percent, short, text
+from optrl.report.svg import count_of, name, percent, short, text
 from optrl.report.wording import stopping, verdict
 
 _METHOD = (
@@ -74,9 +74,10 @@ def _scope(comparison: Comparison) -> str:
     demand = "observed demand replayed" if settings.demand == "replay" else "sampled demand"
     count = comparison.scenarios
     return (
-        f"{len(network.items):,} items, {len(network.nodes):,} nodes, {len(network.lanes):,} "
-        f"lanes; {text(instance.period)}s {first} to {last}; {count:,} "
-        f"scenario{'s' if count > 1 else ''} of {demand}; money in {text(instance.money)}."
+        f"{count_of(len(network.items), 'item')}, {count_of(len(network.nodes), 'node')}, "
+        f"{count_of(len(network.lanes), 'lane')}; {text(instance.period)}s {first} to {last}; "
+        f"{count_of(count, 'scenario')} of {demand}"
+        + (f"; money in {text(instance.money)}." if instance.money else ".")
     )
 
 

@@ -37,7 +37,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, best: bool = Fa
 def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
     """Ranking with intervals, and the indicators."""
     rows = comparison.ranking.to_dicts()
-    money = text(comparison.instance.money)
+    money = _unit(comparison.instance.money)
     chart = ""
     if len(rows) > 1:
         drawing = intervals(
@@ -57,8 +57,8 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
             if comparison.scenarios > 1
             else "One path of demand: no intervals."
         )
-        chart = figure(f"Cost above the cheapest, {money}", drawing, caption)
-    head = ["Policy", f"Cost, {money}", "Ranks not ruled out", "Demand met at once"]
+        chart = figure(f"Cost above the cheapest{money}", drawing, caption)
+    head = ["Policy", f"Cost{money}", "Ranks not ruled out", "Demand met at once"]
     head += ["Mean stock", "Turns a year"]
     with_gap = comparison.reference is not None
     if with_gap:
@@ -94,13 +94,13 @@ def costs(comparison: Comparison) -> str:
     found = {policy: kind_costs(comparison, policy) for policy in order}
     kinds = [k for k in found[order[0]] if any(abs(x[k]) > 0 for x in found.values())]
     colours = {kind: position for position, kind in enumerate(kinds)}
-    money = text(comparison.instance.money)
+    money = _unit(comparison.instance.money)
     whole = stacked(
         [(p, {k: found[p][k] for k in kinds}, sum(found[p].values())) for p in order],
         colours,
         "Cost by kind",
     )
-    charts = figure(f"Cost of the horizon by kind, {money}", whole, "The mark is the sum.")
+    charts = figure(f"Cost of the horizon by kind{money}", whole, "The mark is the sum.")
     if len(order) > 1:
         best = found[order[0]]
         rows = [
@@ -113,7 +113,7 @@ def costs(comparison: Comparison) -> str:
         ]
         drawing = stacked(rows, colours, "Difference to the cheapest policy by kind")
         charts += figure(
-            f"What is paid more or less than by {name(order[0])}, {money}",
+            f"What is paid more or less than by {name(order[0])}{money}",
             drawing,
             "Right of 0: paid more; left: paid less. The mark is the difference in all.",
         )
@@ -145,7 +145,7 @@ def over_time(comparison: Comparison, colours: dict[str, int]) -> str:
         service.append((policy, met))
         stock.append((policy, totals["stock"] / path.scenarios))
         cost.append((policy, path.period_cost[:, path.warm_up :].mean(0).numpy()))
-    quantity, money = text(comparison.instance.quantity), text(comparison.instance.money)
+    quantity, money = _unit(comparison.instance.quantity), _unit(comparison.instance.money)
 
     def whole_percent(value: float) -> str:
         return percent(value, 0)
@@ -156,11 +156,11 @@ def over_time(comparison: Comparison, colours: dict[str, int]) -> str:
             lines(service, first, colours, "Demand met at once over time", whole_percent),
         ),
         figure(
-            f"Stock at the end of each {period}, {quantity}",
+            f"Stock at the end of each {period}{quantity}",
             lines(stock, first, colours, "Stock over time", zero=True),
         ),
         figure(
-            f"Cost of each {period}, {money}",
+            f"Cost of each {period}{money}",
             lines(cost, first, colours, "Cost over time", zero=True),
         ),
     ]
@@ -261,6 +261,10 @@ def _place_table(title: str, places: Sequence[Place]) -> str:
         rows.append([*row, f'<td class="text">{each.main}</td>'] if kinds else row)
     head = [title, "Difference", "Mostly"] if kinds else [title, "Difference"]
     return table(head, rows)
+
+
+def _unit(unit: str) -> str:
+    return f", {text(unit)}" if unit else ""
 
 
 def _title(words: str) -> str:

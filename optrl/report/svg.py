@@ -47,6 +47,11 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %" if math.isfinite(share) else "–"  # noqa: RUF001
 
 
+def count_of(number: int, noun: str) -> str:
+    """A number of things: 1 item, 2,000 items."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def _plain(value: float, digits: int) -> str:
     if value == 0:
         return "0"
