@@ -9,19 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
+from optrl.comparison.contender import Entry, contenders
 from optrl.comparison.identity import code_version, hash_of, instance_hash, library_versions
 from optrl.comparison.measurement import Measurement, join
 from optrl.comparison.result import Comparison, Settings
 from optrl.comparison.run_folder import RunFolder
-from optrl.comparison.runner import Advance, Runner, check_names
+from optrl.comparison.runner import Advance, Runner
 from optrl.comparison.scenarios import Scenarios
 from optrl.comparison.statistics import looks
 from optrl.demand.base import DemandModel
 from optrl.demand.fit import fit
 from optrl.errors import OptrlError
 from optrl.instance import Instance
-from optrl.policies import find
-from optrl.policies.base import Policy
 from optrl.testbeds.base import TestBed
 
 FIRST_LOOK = 32
@@ -30,7 +29,7 @@ FIRST_LOOK = 32
 
 def compare(
     subject: Instance | TestBed,
-    policies: Sequence[str | type[Policy]],
+    policies: Sequence[Entry],
     *,
     scenarios: int = 1000,
     seed: int = 0,
@@ -55,7 +54,7 @@ def compare(
 
     Args:
         subject: An instance, or a test bed: its own demand, warm-up and optimum are then taken.
-        policies: Names, or classes with `name`, `fit` and `decide`.
+        policies: Names, classes with `name`, `fit` and `decide`, or `Trained` policies.
         scenarios: Run at most so many.
         seed: Of demand, random arrivals and policies that sample.
         confidence: Of all statements together, and of each interval by itself.
@@ -83,8 +82,7 @@ def compare(
         believed = subject.demand if believed is None else believed
         if optimum is None and subject.optimum is not None and _is_plain(instance):
             optimum = subject.optimum * (instance.horizon - warm_up)
-    kinds = tuple(find(each) if isinstance(each, str) else each for each in policies)
-    check_names(kinds)
+    entered = contenders(policies, kept=folder is not None)
     fitted = demand if demand is not None else fit(instance)
     if replay and demand is not None:
         raise OptrlError("demand is to be replayed and drawn from a model: choose one of the two")
@@ -118,9 +116,9 @@ def compare(
     measured: dict[str, Measurement] = {}
     for look, stop in enumerate(settings.schedule):
         first = settings.schedule[look - 1] if look else 0
-        for kind in kinds:
-            part = runner.run(kind, first, stop)
-            measured[kind.name] = join([measured[kind.name], part]) if look else part
+        for each in entered:
+            part = runner.run(each, first, stop)
+            measured[each.name] = join([measured[each.name], part]) if look else part
         result = Comparison(instance, settings, look, measured, np.zeros(0), optimum, provenance)
         if result.settled:
             break

@@ -8,26 +8,22 @@ gives the same bits as one that was not.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from optrl_formulations.network import FloatArray
 
-from optrl.comparison.identity import source_hash
+from optrl.comparison.contender import Contender
 from optrl.comparison.measurement import RECORDED, Measurement, join, recorded
 from optrl.comparison.run_folder import RunFolder
 from optrl.comparison.scenarios import Scenarios
 from optrl.demand.base import DemandModel
-from optrl.errors import OptrlError
 from optrl.evaluation.judge import BOUND
 from optrl.evaluation.perfect_information import perfect_information
-from optrl.policies.base import Policy
-from optrl.simulation.rollout import SeparablePolicy, simulate
+from optrl.simulation.rollout import DecidingPolicy, simulate
 
 _PART = 32
 _PART_OF_PROGRAMS = 4
@@ -52,12 +48,12 @@ class Advance:
 class _Whole:
     """A policy that is not split over items, so that the final state of the rollout is kept."""
 
-    def __init__(self, policy: Policy) -> None:
-        self.name = policy.name
+    def __init__(self, name: str, policy: DecidingPolicy) -> None:
+        self.name = name
         self.decide = policy.decide
 
 
-@dataclass
+@dataclass(frozen=True)
 class Runner:
     """Runs policies on scenarios, part by part.
 
@@ -74,26 +70,22 @@ class Runner:
     folder: RunFolder
     warm_up: int
     progress: Callable[[Advance], None]
-    _fitted: dict[str, Policy] = field(default_factory=dict)
 
-    def run(self, kind: type[Policy], first: int, stop: int) -> Measurement:
+    def run(self, contender: Contender, first: int, stop: int) -> Measurement:
         """The policy on scenarios first, ..., stop - 1."""
-        size = _PART if issubclass(kind, SeparablePolicy) else _PART_OF_PROGRAMS
-        size = min(size, self._fitting())
+        size = min(_PART if contender.quick else _PART_OF_PROGRAMS, self._fitting())
         instance = self.scenarios.instance
-        source = source_hash(kind) if self.folder.path is not None else ""
-        name = f"{kind.name}-{source}" if source else kind.name
         parts = []
         for low in range(first, stop, size):
             high = min(low + size, stop)
-            found = self.folder.read(name, low, high)
+            found = self.folder.read(contender.key, low, high)
             if found is None:
-                part = self._simulate(kind, low, high)
-                self.folder.write(name, low, high, part.arrays())
+                part = self._simulate(contender, low, high)
+                self.folder.write(contender.key, low, high, part.arrays())
             else:
-                part = Measurement.from_arrays(found, instance, kind.name)
+                part = Measurement.from_arrays(found, instance, contender.name)
             parts.append(part)
-            self.progress(Advance(kind.name, high - low, found is not None))
+            self.progress(Advance(contender.name, high - low, found is not None))
         return join(parts)
 
     def bound(self, first: int, stop: int) -> FloatArray:
@@ -121,15 +113,15 @@ class Runner:
         each = recorded(self.scenarios.instance, self.scenarios.periods)
         return max(1, 16 * RECORDED // max(1, each))
 
-    def _simulate(self, kind: type[Policy], first: int, stop: int) -> Measurement:
+    def _simulate(self, contender: Contender, first: int, stop: int) -> Measurement:
         scenarios = self.scenarios
         demand = scenarios.paths(first, stop)
         began = time.perf_counter()
-        policy = self._fresh(kind)
+        policy = contender.fresh(scenarios.instance, self.believed, scenarios.seed)
         detail = recorded(scenarios.instance, scenarios.periods) <= RECORDED
         trajectory = simulate(
             scenarios.instance,
-            _Whole(policy) if detail else policy,
+            _Whole(contender.name, policy) if detail else policy,
             demand,
             seed=scenarios.seed,
             first_scenario=first,
@@ -139,30 +131,3 @@ class Runner:
             batch=stop - first if detail else None,
         )
         return Measurement.of(trajectory, demand, time.perf_counter() - began)
-
-    def _fresh(self, kind: type[Policy]) -> Policy:
-        """The policy as `fit` made it."""
-        fitted = self._fitted.get(kind.name)
-        if fitted is None:
-            fitted = kind.fit(self.scenarios.instance, self.believed, seed=self.scenarios.seed)
-            # What holds a solver cannot be copied and is fitted anew for each part.
-            with suppress(TypeError, RuntimeError, copy.Error):
-                self._fitted[kind.name] = copy.deepcopy(fitted)
-            return fitted
-        return copy.deepcopy(fitted)
-
-
-def check_names(kinds: tuple[type[Policy], ...]) -> None:
-    """Raise if a policy is given twice or none is given.
-
-    Raises:
-        OptrlError: If so.
-    """
-    names = [kind.name for kind in kinds]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise OptrlError(f"policy {twice[0]!r} is given twice: name each policy once")
-    if BOUND in names:
-        raise OptrlError(f"{BOUND!r} is no policy but a bound: ask for it by its number")
-    if not names:
-        raise OptrlError("there is nothing to compare: name at least one policy")

@@ -192,7 +192,10 @@ def _node(
             f'height="{side:.1f}" rx="1.5" fill="var(--accent)"{ring}/>'
         )
         if demand > 0:
-            mark += f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="var({tone})"/>'
+            mark += (
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="var({tone})" '
+                'stroke="var(--page)" stroke-width="1.5"/>'
+            )
     return f"<g>{mark}<title>{title}</title></g>"
 
 

@@ -15,6 +15,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import optrl
+from optrl.comparison.contender import Trained
 from optrl.comparison.identity import IdentityError, hash_of, instance_hash
 from optrl.comparison.result import Comparison
 from optrl.comparison.scenarios import Scenarios
@@ -149,6 +150,23 @@ def test_policies_that_remember_are_fresh_in_each_part(
     longer = optrl.compare(instance, [kind], scenarios=64, until_settled=False)
     shorter = optrl.compare(instance, [kind], scenarios=8, until_settled=False)
     assert np.array_equal(longer.cost[:8], shorter.cost)
+
+
+def test_trained_policies_enter_ready_made(
+    build_store: Callable[..., Instance], kinds: dict[str, type], tmp_path: Path
+) -> None:
+    """A ready policy decides as its class does, a copy in each part; its parts need a mark."""
+    instance, kind = build_store(5), kinds["random_about_six"]
+    ready = kind.fit(instance, None)
+    trained = Trained("mine", ready, "abc")
+    result = optrl.compare(instance, [kind, trained], scenarios=16, folder=tmp_path)
+    assert np.array_equal(result.cost[:, 0], result.cost[:, 1])
+    assert "generator" not in ready.__dict__
+    assert list(tmp_path.rglob("mine-abc/*.npz"))
+    with pytest.raises(optrl.OptrlError, match="no fingerprint"):
+        optrl.compare(instance, [Trained("mine", ready)], folder=tmp_path)
+    with pytest.raises(optrl.OptrlError, match="no name of a policy"):
+        optrl.compare(instance, [Trained("../mine", ready)])
 
 
 def test_paths_depend_on_their_number_alone() -> None:
