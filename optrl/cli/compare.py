@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optrl.cli.contenders import load_trained, split
 from optrl.cli.failures import ExitCode, reported
 from optrl.cli.terminal import messages, write_json, write_line
 from optrl.errors import OptrlError
 
 if TYPE_CHECKING:
+    from optrl.comparison.contender import Entry
     from optrl.instance import Instance
     from optrl.testbeds.base import TestBed
 
@@ -27,7 +29,7 @@ def compare(
         typer.Argument(metavar="DIR|TESTBED", help="Instance folder, or a test bed's full name."),
     ],
     policies: Annotated[
-        str, typer.Option(metavar="A,B,C", help="Names, separated by commas; see 'optrl policies'.")
+        str, typer.Option(metavar="A,B,C", help="Names; see 'optrl policies'. Or ppo=FOLDER.")
     ],
     scenarios: Annotated[int, typer.Option(min=1, help="Run at most so many.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of demand, arrivals and policies.")] = 0,
@@ -71,7 +73,7 @@ def compare(
     for path in (out, None if json == "-" else json):
         if path is not None and Path(path).is_dir():
             raise OptrlError(f"{path} is a folder: give the name of a file to write")
-    names = [each.strip() for each in policies.split(",") if each.strip()]
+    names, trained = split(policies)
     with console.status("reading"):
         from optrl.cli.comparison_progress import comparison_progress
         from optrl.comparison.compare import compare as run
@@ -80,11 +82,13 @@ def compare(
         for name in names:
             find(name)
         instance = read_subject(subject)
-    with comparison_progress(console, max(1, len(names)) * scenarios + bound) as progress:
+        entries: list[Entry] = [*names]
+        entries += [load_trained(kind, path, instance) for kind, path in trained]
+    with comparison_progress(console, len(entries) * scenarios + bound) as progress:
         try:
             result = run(
                 instance,
-                names,
+                entries,
                 scenarios=scenarios,
                 seed=seed,
                 confidence=confidence,
