@@ -18,6 +18,8 @@ from optrl._version import __version__
 
 if TYPE_CHECKING:
     from optrl.comparison.compare import compare
+    from optrl.comparison.contender import Trained
+    from optrl.comparison.result import Comparison
     from optrl.demand.fit import fit as fit_demand
     from optrl.errors import InstanceError, OptrlError
     from optrl.formats import solve_file
@@ -30,11 +32,13 @@ if TYPE_CHECKING:
     from optrl.tables import check, from_graph, load, save
 else:
     _PLACES = {
+        "Comparison": ("optrl.comparison.result", "Comparison"),
         "Indicators": ("optrl.simulation.kpis", "Indicators"),
         "Instance": ("optrl.instance", "Instance"),
         "InstanceError": ("optrl.errors", "InstanceError"),
         "OptrlError": ("optrl.errors", "OptrlError"),
         "Plan": ("optrl.planning.plan", "Plan"),
+        "Trained": ("optrl.comparison.contender", "Trained"),
         "check": ("optrl.tables", "check"),
         "compare": ("optrl.comparison.compare", "compare"),
         "fit_demand": ("optrl.demand.fit", "fit"),
@@ -59,11 +63,13 @@ else:
 
 
 __all__ = [
+    "Comparison",
     "Indicators",
     "Instance",
     "InstanceError",
     "OptrlError",
     "Plan",
+    "Trained",
     "__version__",
     "check",
     "compare",

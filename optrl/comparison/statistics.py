@@ -33,6 +33,9 @@ import numpy as np
 from optrl_formulations.network import FloatArray, IntArray
 from scipy import stats
 
+_ROUNDING = 1e-12
+"""Relative difference of two costs that summation in another order may bring."""
+
 
 @dataclass(frozen=True)
 class PairedDifferences:
@@ -101,6 +104,9 @@ def paired_differences(cost: FloatArray, alpha: float, alpha_all: float) -> Pair
     scenarios, policies = cost.shape
     first, second = np.triu_indices(policies, 1)
     difference = cost[:, first] - cost[:, second]
+    # Policies that do the same may be summed in another order: what rounding leaves is no proof.
+    rounding = _ROUNDING * np.maximum(np.abs(cost[:, first]), np.abs(cost[:, second]))
+    difference[np.abs(difference) <= rounding] = 0.0
     error = standard_error(difference)
     pairs = max(1, len(first))
     return PairedDifferences(

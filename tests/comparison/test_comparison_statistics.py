@@ -103,3 +103,12 @@ def test_one_scenario_proves_nothing() -> None:
     assert np.isinf(found.half_width).all()
     assert not dearer(found, 2).any()
     assert np.isinf(t_half_width(np.array([1.0]), 1, 0.05)).all()
+
+
+def test_rounding_proves_nothing() -> None:
+    """Costs that differ by the order of summation alone are the same."""
+    cost = np.random.default_rng(1).uniform(1e6, 2e6, (40, 1)) * np.array([1.0, 1.0 + 4e-16])
+    assert (cost[:, 1] > cost[:, 0]).mean() > 0.3
+    found = paired_differences(cost, 0.05, 0.05)
+    assert not dearer(found, 2).any()
+    assert settled(found, 0.0)
