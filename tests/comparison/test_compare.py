@@ -29,8 +29,10 @@ SCRIPT = """
 import sys
 import numpy as np, torch
 import optrl
+from optrl.comparison.identity import code_version
 from optrl.testing import random_instance
 torch.set_num_threads(1)
+print(code_version(), flush=True)
 instance = random_instance(np.random.default_rng(4), horizon=8)
 optrl.compare(instance, {policies}, scenarios=12, seed=7, folder=sys.argv[1],
               progress=lambda step: print(step.policy, flush=True))
@@ -65,7 +67,9 @@ def test_same_seed_gives_the_same_bits() -> None:
     assert not np.array_equal(one.cost[:8], third.cost[:8])
 
 
-def test_killed_comparison_resumes_to_the_same_table(tmp_path: Path) -> None:
+def test_killed_comparison_resumes_to_the_same_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After SIGKILL the rest is run, what was done is not, and the result has the same bits."""
     script = SCRIPT.format(policies=POLICIES)
     process = subprocess.Popen(
@@ -75,6 +79,9 @@ def test_killed_comparison_resumes_to_the_same_table(tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert process.stdout is not None
+    # Sources may be edited while tests run; this is about one version.
+    version = process.stdout.readline().strip()
+    monkeypatch.setattr("optrl.comparison.compare.code_version", lambda: version)
     # The first policy is done and the second, which solves programs, is under way.
     seen = [process.stdout.readline().strip() for _ in range(3)]
     assert seen == ["base_stock", "lookahead", "lookahead"]
