@@ -13,6 +13,7 @@ from optrl.cli.plan import plan
 from optrl.cli.policies import policies
 from optrl.cli.simulate import simulate
 from optrl.cli.solve import solve
+from optrl.cli.train import train
 
 app = typer.Typer(
     name="optrl",
@@ -49,6 +50,7 @@ app.command()(check)
 app.command()(plan)
 app.command()(simulate)
 app.command()(compare)
+app.command()(train)
 app.command()(bench)
 app.command()(solve)
 app.command()(policies)

