@@ -90,7 +90,13 @@ def scenario(published: dict[str, Any], options: argparse.Namespace) -> dict[str
     for number, seed in enumerate(SEEDS[: options.seeds]):
         oracle.append(best(env, foreign, seed))
         begun = time.perf_counter()
-        policy = MultiStage(foreign.instance, foreign.demand, branches=options.branches, seed=seed)
+        policy = MultiStage(
+            foreign.instance,
+            foreign.demand,
+            branches=options.branches,
+            horizon=foreign.instance.horizon,
+            seed=seed,
+        )
         episode = play(env, foreign, policy, seed)
         seconds.append(time.perf_counter() - begun)
         profit.append(episode.total)

@@ -1,10 +1,9 @@
-"""Multi-stage stochastic lookahead to the end of the horizon, on a scenario tree.
+"""Multi-stage stochastic lookahead on a scenario tree, never beyond the end of the horizon.
 
-Each period the replenishment problem is solved over a tree of sampled demand that reaches to the
-end of the instance's horizon (or a shorter one), and the decision of the tree's root is released.
-With more than one branching the next decisions, too, are taken before all of their future is seen,
-which a two-stage program (`two_stage`) lets them know. Looking exactly as far as the horizon
-values stock and orders near the end at what they still earn.
+Each period the replenishment problem is solved over a tree of sampled demand, and the decision of
+its root is released. With more than one branching the next decisions, too, are taken before all of
+their future is seen, which a two-stage program (`two_stage`) lets them know. The tree stops where
+the instance's horizon ends, so that stock and orders near the end are worth what they still earn.
 
 Where the tree branches, drawn paths are sorted by the period's total demand into strata of equal
 probability, whose means are the outcomes; later periods follow one drawn path each. Demand of a
@@ -28,12 +27,15 @@ from optrl_formulations.scenario_tree import ScenarioTree
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.policies.coarse import CoarseView
-from optrl.policies.lookahead import elastic
+from optrl.policies.lookahead import default_horizon, elastic
+from optrl.policies.sourcing import Sourcing
 from optrl.policies.stage_problem import StageProblem
 from optrl.simulation.state import Decision, State
 
 # Paths drawn for each path of the tree, to form strata of the periods that branch.
 _DRAWS = 32
+# Cheapest lanes kept into each merged customer.
+_RANKS = 2
 
 
 class MultiStage:
@@ -43,7 +45,8 @@ class MultiStage:
         instance: The instance.
         demand: What is believed about its demand.
         branches: Outcomes sampled in the first periods; later periods follow one path each.
-        horizon: Periods looked ahead at most; to the end of the instance's horizon when None.
+        horizon: Periods looked ahead at most; `lookahead.default_horizon` when None. Give the
+            instance's own horizon to look to its end from the first period on.
         seed: Of the sample.
         time_limit: Seconds for one decision.
         relative_gap: At which a MIP may stop.
@@ -64,11 +67,12 @@ class MultiStage:
     ) -> None:
         """See the class."""
         self.demand = demand
-        self._branches, self._horizon, self._seed = tuple(branches), horizon, seed
+        self._branches, self._seed = tuple(branches), seed
+        self.horizon = default_horizon(Sourcing.of(instance)) if horizon is None else horizon
         self._end = instance.start + instance.horizon
         self._time_limit, self._relative_gap = time_limit, relative_gap
         weight = demand.mean(instance.start, max(1, instance.horizon)).mean(axis=2)
-        self.view = CoarseView.of(instance, weight)
+        self.view = CoarseView.of(instance, weight, ranks=_RANKS)
         self._network = elastic(self.view.aggregation.network)
         self._problem: StageProblem | None = None
 
@@ -79,9 +83,7 @@ class MultiStage:
 
     def decide(self, state: State, period: int) -> Decision:
         """Solve each scenario's program and release its first decision."""
-        periods = max(1, self._end - period)
-        if self._horizon is not None:
-            periods = min(periods, self._horizon)
+        periods = min(max(1, self._end - period), self.horizon)
         if self._problem is None or self._problem.tree.periods != periods:
             self._problem = self._compile(periods)
         demand = self._sample(self._problem.tree, period)
