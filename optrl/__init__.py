@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 from optrl._version import __version__
 
 if TYPE_CHECKING:
+    from optrl.comparison.compare import compare
+    from optrl.comparison.contender import Trained
+    from optrl.comparison.result import Comparison
     from optrl.demand.fit import fit as fit_demand
     from optrl.errors import InstanceError, OptrlError
     from optrl.formats import solve_file
@@ -29,12 +32,15 @@ if TYPE_CHECKING:
     from optrl.tables import check, from_graph, load, save
 else:
     _PLACES = {
+        "Comparison": ("optrl.comparison.result", "Comparison"),
         "Indicators": ("optrl.simulation.kpis", "Indicators"),
         "Instance": ("optrl.instance", "Instance"),
         "InstanceError": ("optrl.errors", "InstanceError"),
         "OptrlError": ("optrl.errors", "OptrlError"),
         "Plan": ("optrl.planning.plan", "Plan"),
+        "Trained": ("optrl.comparison.contender", "Trained"),
         "check": ("optrl.tables", "check"),
+        "compare": ("optrl.comparison.compare", "compare"),
         "fit_demand": ("optrl.demand.fit", "fit"),
         "from_graph": ("optrl.tables", "from_graph"),
         "load": ("optrl.tables", "load"),
@@ -57,13 +63,16 @@ else:
 
 
 __all__ = [
+    "Comparison",
     "Indicators",
     "Instance",
     "InstanceError",
     "OptrlError",
     "Plan",
+    "Trained",
     "__version__",
     "check",
+    "compare",
     "fit_demand",
     "from_graph",
     "load",

@@ -204,6 +204,7 @@ def _coarse(
             )
             for r in network.resources
         ),
+        transit_cost=None if network.transit_cost is None else network.transit_cost[:, last_lane],
         **by_lane,
         **by_node,
     )

@@ -122,6 +122,8 @@ class Network:
         supply_capacity: Largest quantity a supplier releases of an item in a period.
         resources: Shared capacities.
         discount: Factor by which a period's costs count against the period before.
+        transit_cost: Cost of a unit on its way: ``[..., k]`` falls at the end of the period k
+            after its release, shape (N, A, K), zero on serving lanes; None where it costs nothing.
     """
 
     graph: nx.DiGraph[str]
@@ -149,6 +151,7 @@ class Network:
     closed: frozenset[tuple[int, int]] = frozenset()
     resources: tuple[Resource, ...] = ()
     discount: float = 1.0
+    transit_cost: FloatArray | None = None
 
     def __post_init__(self) -> None:
         n, v, a = len(self.items), self.graph.number_of_nodes(), self.graph.number_of_edges()
@@ -162,6 +165,11 @@ class Network:
             found = getattr(self, name).shape
             if found != shape:
                 raise ValueError(f"Network.{name} has shape {found}, expected {shape}")
+        transit = self.transit_cost
+        if transit is not None and (transit.ndim != 3 or transit.shape[:2] != (n, a)):
+            raise ValueError(
+                f"Network.transit_cost has shape {transit.shape}, expected ({n}, {a}, periods)"
+            )
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:

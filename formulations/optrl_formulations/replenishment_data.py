@@ -158,6 +158,7 @@ def column_costs(
         "purchase": network.purchase_cost[item, lane] * weight,
         "terminal": -network.terminal_value[item, network.destination[lane]]
         * (tree.probability[node] * end * late),
+        "transit": _transit_cost(layout),
     }
     item, lane, node = layout.serve
     weight = layout.node_probability[node]
@@ -191,6 +192,23 @@ def column_costs(
         "lots": {},
         "lane_used": lane_used,
     }
+
+
+def _transit_cost(layout: ReplenishmentLayout) -> FloatArray:
+    """Cost on the way within the horizon of a unit released, by `layout.order` member.
+
+    sum_k transit_cost_k * discount**(d + k) over periods d + k before the horizon's end, for a
+    release at depth d.
+    """
+    network, tree = layout.network, layout.tree
+    item, lane, node = layout.order
+    total = np.zeros(len(item))
+    if network.transit_cost is None:
+        return total
+    for k in range(network.transit_cost.shape[2]):
+        within = tree.depth[node] + k < tree.periods
+        total += within * network.transit_cost[item, lane, k] * network.discount**k
+    return total * layout.decision_weight[node]
 
 
 def pipeline_credit(layout: ReplenishmentLayout, periods: int) -> FloatArray:

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
+from optrl.cli.bench import bench
 from optrl.cli.check import check
+from optrl.cli.compare import compare
 from optrl.cli.plan import plan
 from optrl.cli.policies import policies
 from optrl.cli.simulate import simulate
 from optrl.cli.solve import solve
+from optrl.cli.train import train
 
 app = typer.Typer(
     name="optrl",
@@ -46,5 +49,8 @@ def options(
 app.command()(check)
 app.command()(plan)
 app.command()(simulate)
+app.command()(compare)
+app.command()(train)
+app.command()(bench)
 app.command()(solve)
 app.command()(policies)

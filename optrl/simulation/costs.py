@@ -13,6 +13,7 @@ from optrl.simulation.rows import Weights
 COST_KINDS = (
     "purchase",
     "transport",
+    "transit",
     "fixed",
     "joint_fixed",
     "holding",
@@ -57,6 +58,10 @@ class CostRates:
         features: Features,
     ) -> None:
         self._flow, self._use, self._joint = [], [], []
+        self._transit: list[Weights] = []
+        if network.transit_cost is not None:
+            on_the_way = network.transit_cost[items][:, network.replenishment_lanes]
+            self._transit = [Weights(by_age, dtype) for by_age in np.moveaxis(on_the_way, 2, 0)]
         unit_cost = network.unit_cost[items][:, None]
         for lanes in (network.replenishment_lanes, network.serving_lanes):
             flow = {
@@ -89,6 +94,22 @@ class CostRates:
             for kind, value in terms.items():
                 result[kind] = result[kind] + value if kind in result else value
         return result
+
+    def transit(self, released: Tensor, charges: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What falls due for units on their way, in this period and those that follow.
+
+        Args:
+            released: Released in this period, (replenishment lanes, S, N).
+            charges: What falls due for earlier releases; ``[k]`` in k periods, shape (S,).
+
+        Returns:
+            The same with this period's releases; empty where nothing on its way costs anything.
+        """
+        if not any(weigh.any for weigh in self._transit):
+            return ()
+        new = [weigh(released) for weigh in self._transit]
+        earlier = (*charges, *(torch.zeros_like(new[0]) for _ in new[len(charges) :]))
+        return tuple(a + b for a, b in zip(new, earlier, strict=True))
 
     def stock(self, stock: Tensor) -> dict[str, Tensor]:
         """Holding cost and stock at purchase price, each of shape (S,)."""

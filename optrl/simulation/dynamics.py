@@ -11,7 +11,7 @@ quantities and fixed costs have gradient zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -247,6 +247,9 @@ class Dynamics:
                     "short": by_scenario(late.sign()),
                 }
             )
+        charges = self._costs.transit(release.released, state.charges)
+        if charges:
+            cost["transit"] = charges[0]
         use, capacity, overflow = self._resources(release.released, served, stock, capacity)
         if overflow is not None:
             cost["overflow"] = overflow
@@ -255,6 +258,8 @@ class Dynamics:
             orders = Underway(self._random.take(release.released), drawn)
             totals["lost"] = by_scenario(arrivals.lost(orders).detach())
         following = self._arrive(state, stock, release.released, orders, short)
+        if charges:
+            following = replace(following, charges=charges[1:])
         return following, PeriodOutcome(
             release.released,
             served,

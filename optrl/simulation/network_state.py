@@ -59,6 +59,8 @@ class NetworkState:
         waiting: Demand waiting, shape (D, S, N), or None where demand is lost.
         slots: ``slots[k]`` arrives k + 1 periods from now; lanes without profiles.
         underway: Orders on lanes with profiles; ``underway[g]`` was released g + 1 periods ago.
+        charges: Cost on the way of what was released; ``charges[k]`` falls due k periods from
+            now, shape (S,). Empty where nothing on its way costs anything.
     """
 
     places: Places
@@ -68,6 +70,7 @@ class NetworkState:
     waiting: Tensor | None
     slots: tuple[tuple[Shipment, ...], ...]
     underway: tuple[Underway, ...]
+    charges: tuple[Tensor, ...] = ()
 
     @cached_property
     def on_hand(self) -> Tensor:

@@ -54,6 +54,7 @@ def simulate(
     demand: Tensor | NDArray[np.floating],
     *,
     seed: int,
+    first_scenario: int = 0,
     first_period: int | None = None,
     warm_up: int = 0,
     dtype: torch.dtype = torch.float32,
@@ -73,6 +74,8 @@ def simulate(
         demand: Shape (S, N, D, T), nodes as in `DemandTable.nodes`; fastest when its memory is
             laid out as (T, D, S, N), which is then used without a copy.
         seed: Seed of random arrivals.
+        first_scenario: Number of the first scenario in the whole run, for random arrivals of a
+            run that is simulated in parts.
         first_period: Absolute period of the first column; `Instance.start` when None.
         warm_up: First periods left out of totals and indicators.
         dtype: torch.float32 or torch.float64.
@@ -111,7 +114,16 @@ def simulate(
             for low in range(0, path.shape[0], batch):
                 paths = by_period[:, :, low : low + batch, items]
                 batches.append(
-                    _roll(dynamics, restricted, paths, seed, low, first_period, warm_up, record)
+                    _roll(
+                        dynamics,
+                        restricted,
+                        paths,
+                        seed,
+                        first_scenario + low,
+                        first_period,
+                        warm_up,
+                        record,
+                    )
                 )
             parts.append(join_scenarios(batches))
         return join_items(parts)

@@ -38,9 +38,15 @@ def tables_of(instance: Instance) -> dict[str, pl.DataFrame]:
     """The tables of an instance; optional ones only if they say something.
 
     Raises:
-        OptrlError: If the shapes of its arrays do not fit together.
+        OptrlError: If the shapes of its arrays do not fit together, or it has costs on the way
+            (`Network.transit_cost`), which no table holds.
     """
     _check_shapes(instance)
+    if instance.network.transit_cost is not None:
+        raise OptrlError(
+            "Network.transit_cost has no column in the instance folder and would be lost; put it "
+            "into Network.lane_cost and set it to None before saving"
+        )
     tables = network_tables(instance.network)
     tables["demand"] = _demand(instance)
     tables["forecast"] = _forecast(instance)

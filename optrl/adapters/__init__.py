@@ -1,0 +1,1 @@
+"""Foreign environments: read into instances, with policies of this package acting inside them."""

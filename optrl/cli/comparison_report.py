@@ -1,0 +1,60 @@
+"""What a comparison found, for a reader at the terminal."""
+
+from __future__ import annotations
+
+import math
+
+from rich.table import Table
+
+from optrl.cli.terminal import output
+from optrl.comparison.result import Comparison
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the ranking to standard output."""
+    console = output()
+    instance, settings = comparison.instance, comparison.settings
+    scenarios = "1 scenario" if comparison.scenarios == 1 else f"{comparison.scenarios:,} scenarios"
+    console.print(
+        f"{instance.name}: {len(comparison.policies)} policies, {scenarios}, seed {settings.seed}, "
+        f"demand: {settings.demand}" + (f"; cost in {instance.money}" if instance.money else ""),
+        style="bold",
+        soft_wrap=True,
+    )
+    console.print()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("rank")
+    table.add_column("policy", no_wrap=True)
+    columns = ["cost", "above", "interval", "fill rate", "stock"]
+    if comparison.reference is not None:
+        columns.append("above optimum" if comparison.reference == "optimum" else "above bound")
+    for column in (*columns, "seconds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in comparison.ranking.to_dicts():
+        low, high = row["above_best_low"], row["above_best_high"]
+        shown = "" if row["rank"] == 1 or not math.isfinite(low) else f"{low:,.4g} to {high:,.4g}"
+        best, worst = row["best_rank"], row["worst_rank"]
+        cells = [
+            str(best) if best == worst else f"{best}-{worst}",
+            row["policy"],
+            f"{row['cost']:,.7g}",
+            "" if row["rank"] == 1 else f"{row['above_best']:,.4g}",
+            shown,
+            f"{row['fill_rate']:.2%}",
+            f"{row['mean_stock']:,.4g}",
+        ]
+        if comparison.reference is not None:
+            half = row["gap_half_width"]
+            spread = f" ± {half:.2f}" if math.isfinite(half) else ""
+            cells.append(f"{row['gap_percent']:.2f}{spread} %")
+        table.add_row(*cells, f"{row['seconds']:.1f}")
+    console.print(table)
+    console.print()
+    confidence = f"{100 * settings.confidence:g} %"
+    if comparison.scenarios == 1:
+        said = "one path of demand proves no ranking"
+    elif comparison.settled:
+        said = f"the ranking is settled: every pair differs or is alike, {confidence} for all"
+    else:
+        said = f"the ranking is not settled at {confidence} for all pairs together"
+    console.print(said, soft_wrap=True)

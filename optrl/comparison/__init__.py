@@ -1,0 +1,1 @@
+"""Policies compared on common random numbers until their ranking is settled."""

@@ -1,0 +1,143 @@
+"""Compare policies on common random numbers, in steps, until their ranking is settled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from optrl.comparison.contender import Entry, contenders
+from optrl.comparison.identity import code_version, hash_of, instance_hash, library_versions
+from optrl.comparison.measurement import Measurement, join
+from optrl.comparison.result import Comparison, Settings
+from optrl.comparison.run_folder import RunFolder
+from optrl.comparison.runner import Advance, Runner
+from optrl.comparison.scenarios import Scenarios
+from optrl.comparison.statistics import looks
+from optrl.demand.base import DemandModel
+from optrl.demand.fit import fit
+from optrl.errors import OptrlError
+from optrl.instance import Instance
+from optrl.testbeds.base import TestBed
+
+FIRST_LOOK = 32
+"""Scenarios before the ranking is first looked at."""
+
+
+def compare(
+    subject: Instance | TestBed,
+    policies: Sequence[Entry],
+    *,
+    scenarios: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    tolerance: float = 0.001,
+    until_settled: bool = True,
+    demand: DemandModel | None = None,
+    believed: DemandModel | None = None,
+    replay: bool = False,
+    warm_up: int = 0,
+    bound_scenarios: int = 0,
+    optimum: float | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    progress: Callable[[Advance], None] = lambda _: None,
+) -> Comparison:
+    """Roll policies out on the same demand and the same random arrivals and rank them.
+
+    After 32, 64, 128, ... scenarios the ranking is looked at; it is settled when every pair of
+    policies is proven to differ, or to differ by at most `tolerance`. All statements of all looks
+    hold together with probability `confidence` (`optrl.comparison.statistics`), so that stopping
+    early does not cheat.
+
+    Args:
+        subject: An instance, or a test bed: its own demand, warm-up and optimum are then taken.
+        policies: Names, classes with `name`, `fit` and `decide`, or `Trained` policies.
+        scenarios: Run at most so many.
+        seed: Of demand, random arrivals and policies that sample.
+        confidence: Of all statements together, and of each interval by itself.
+        tolerance: Difference that does not matter, as a share of the cheapest policy's cost.
+        until_settled: False runs all scenarios and looks once.
+        demand: Draws demand; fitted to the instance when None.
+        believed: What policies believe about demand; `demand`, or the fit, when None.
+        replay: Whether to replay observed demand from the start on in place of drawing it.
+        warm_up: First periods left out of cost and indicators.
+        bound_scenarios: Scenarios for which the perfect-information bound is solved.
+        optimum: Known optimal cost of the instance, to measure gaps against.
+        folder: Where finished parts are kept; a run that was interrupted continues from there.
+        progress: Told about every part.
+
+    Raises:
+        OptrlError: If a number is out of range, a policy is unknown or does not apply, or there is
+            nothing to replay.
+    """
+    _check(scenarios, confidence, tolerance, bound_scenarios)
+    instance = subject.instance if isinstance(subject, TestBed) else subject
+    if isinstance(subject, TestBed):
+        instance = replace(instance, name=subject.name)
+        warm_up = warm_up or subject.warm_up
+        demand = subject.demand if demand is None and not replay else demand
+        believed = subject.demand if believed is None else believed
+        if optimum is None and subject.optimum is not None and _is_plain(instance):
+            optimum = subject.optimum * (instance.horizon - warm_up)
+    entered = contenders(policies, kept=folder is not None)
+    fitted = demand if demand is not None else fit(instance)
+    if replay and demand is not None:
+        raise OptrlError("demand is to be replayed and drawn from a model: choose one of the two")
+    drawn = Scenarios(instance, None if replay else fitted, seed)
+    if not 0 <= warm_up < drawn.periods:
+        raise OptrlError(f"warm_up is {warm_up}; it must be at least 0 and below {drawn.periods}")
+    most = scenarios if drawn.most is None else min(scenarios, drawn.most)
+    provenance = {
+        "instance_hash": instance_hash(instance),
+        "code_version": code_version(),
+        "libraries": dict(library_versions()),
+        "seed": seed,
+    }
+    settings = Settings(
+        seed=seed,
+        scenarios=most,
+        confidence=confidence,
+        tolerance=tolerance,
+        schedule=looks(most, FIRST_LOOK if until_settled else most),
+        demand="replay" if replay else str(getattr(fitted, "name", type(fitted).__name__)),
+        warm_up=warm_up,
+    )
+    kept = RunFolder(None, {})
+    if folder is not None:
+        models = {
+            "demand": "replay" if replay else "fitted" if demand is None else hash_of(demand),
+            "believed": "demand" if believed is None else hash_of(believed),
+        }
+        kept = RunFolder.at(Path(folder), provenance | models | {"warm_up": warm_up})
+    runner = Runner(drawn, fitted if believed is None else believed, kept, warm_up, progress)
+    measured: dict[str, Measurement] = {}
+    for look, stop in enumerate(settings.schedule):
+        first = settings.schedule[look - 1] if look else 0
+        for each in entered:
+            part = runner.run(each, first, stop)
+            measured[each.name] = join([measured[each.name], part]) if look else part
+        result = Comparison(instance, settings, look, measured, np.zeros(0), optimum, provenance)
+        if result.settled:
+            break
+    bounds = runner.bound(0, min(bound_scenarios, result.scenarios))
+    return Comparison(instance, settings, look, measured, bounds, optimum, provenance)
+
+
+def _is_plain(instance: Instance) -> bool:
+    """Whether cost of the horizon is cost a period times periods."""
+    network = instance.network
+    return network.discount == 1 and not network.terminal_value.any()
+
+
+def _check(scenarios: int, confidence: float, tolerance: float, bound_scenarios: int) -> None:
+    if scenarios < 1:
+        raise OptrlError(f"scenarios is {scenarios}; at least 1 is needed")
+    if not 0 < confidence < 1:
+        raise OptrlError(f"confidence is {confidence}; it must lie between 0 and 1, such as 0.95")
+    if not 0 <= tolerance < 1:
+        raise OptrlError(f"tolerance is {tolerance}; it must be at least 0 and below 1")
+    if bound_scenarios < 0:
+        raise OptrlError(f"bound_scenarios is {bound_scenarios}; it must be at least 0")

@@ -1,0 +1,143 @@
+"""Paired differences on common random numbers, all pairs at once, at several looks.
+
+Costs of K policies on the same S scenarios are a matrix (S, K). For each pair the difference is
+taken scenario by scenario, which removes what the scenarios have in common, and has a t interval.
+
+Three levels of care:
+
+* each interval by itself: Student's t;
+* all pairs at once: Bonferroni over the K (K - 1) / 2 pairs, valid whatever the dependence that
+  common random numbers bring between pairs, and without equal variances;
+* all looks at once: at each look at the data a part of the error alpha is spent, and the parts
+  sum to alpha. By the union bound the probability that any interval of any look misses is at most
+  alpha, so that a run may stop at any look for any reason. The part spent by S of N scenarios is
+  alpha S / N (linear spending); no more is spent than that, and the last look of a doubling
+  schedule has half of alpha.
+
+The intervals rest on means of scenario costs being about normal, which 32 scenarios and more make
+likely but do not prove for costs with heavy tails.
+
+Source: Bonferroni paired t under common random numbers: Clark & Yang (1986), A Bonferroni
+selection procedure when using common random numbers with unknown variances, WSC; Nelson &
+Matejcik (1995), Using common random numbers for indifference-zone selection and multiple
+comparisons in simulation, Management Science 41(12). Spending: Lan & DeMets (1983), Discrete
+sequential boundaries for clinical trials, Biometrika 70(3); its increments are used here through
+the union bound, which needs no joint distribution of the looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from optrl_formulations.network import FloatArray, IntArray
+from scipy import stats
+
+_ROUNDING = 1e-12
+"""Relative difference of two costs that summation in another order may bring."""
+
+
+@dataclass(frozen=True)
+class PairedDifferences:
+    """Differences of the pairs (first, second), each of shape (P,); first before second.
+
+    Attributes:
+        first: Column of the first policy.
+        second: Column of the second policy.
+        mean: Mean of first less second.
+        standard_error: Of the mean; not a number with one scenario.
+        half_width: Half of each interval by itself.
+        half_width_all: Half of each interval, all pairs and looks at once.
+    """
+
+    first: IntArray
+    second: IntArray
+    mean: FloatArray
+    standard_error: FloatArray
+    half_width: FloatArray
+    half_width_all: FloatArray
+
+
+def looks(scenarios: int, first: int) -> tuple[int, ...]:
+    """Numbers of scenarios at which to look: `first`, doubled until `scenarios`.
+
+    A last step that would be shorter than half of the one before is left out.
+    """
+    steps = []
+    size = min(first, scenarios)
+    while size * 1.5 < scenarios:
+        steps.append(size)
+        size *= 2
+    return (*steps, scenarios)
+
+
+def spent(schedule: tuple[int, ...], look: int, alpha: float) -> float:
+    """Part of `alpha` that look number `look` (from 0) of the schedule spends."""
+    before = schedule[look - 1] if look else 0
+    return alpha * (schedule[look] - before) / schedule[-1]
+
+
+def t_half_width(standard_error: FloatArray, scenarios: int, alpha: float) -> FloatArray:
+    """Half-width of two-sided t intervals of level 1 - alpha; infinite with one scenario."""
+    if scenarios < 2:
+        return np.full_like(standard_error, np.inf)
+    return standard_error * float(stats.t.ppf(1 - alpha / 2, scenarios - 1))
+
+
+def standard_error(values: FloatArray) -> FloatArray:
+    """Standard error of the mean over the first axis; not a number with one scenario."""
+    count = len(values)
+    if count < 2:
+        return np.full(values.shape[1:], np.nan)
+    error: FloatArray = np.std(values, axis=0, ddof=1) / np.sqrt(count)
+    return error
+
+
+def paired_differences(cost: FloatArray, alpha: float, alpha_all: float) -> PairedDifferences:
+    """Compare all pairs of columns.
+
+    Args:
+        cost: Cost of each policy on each scenario, shape (S, K).
+        alpha: Error of each interval by itself.
+        alpha_all: Error that all pairs share at this look.
+    """
+    scenarios, policies = cost.shape
+    first, second = np.triu_indices(policies, 1)
+    difference = cost[:, first] - cost[:, second]
+    # Policies that do the same may be summed in another order: what rounding leaves is no proof.
+    rounding = _ROUNDING * np.maximum(np.abs(cost[:, first]), np.abs(cost[:, second]))
+    difference[np.abs(difference) <= rounding] = 0.0
+    error = standard_error(difference)
+    pairs = max(1, len(first))
+    return PairedDifferences(
+        first,
+        second,
+        difference.mean(axis=0),
+        error,
+        t_half_width(error, scenarios, alpha),
+        t_half_width(error, scenarios, alpha_all / pairs),
+    )
+
+
+def dearer(differences: PairedDifferences, policies: int) -> IntArray:
+    """Which policy is proven dearer than which, shape (K, K): 1 where row is dearer than column."""
+    low = differences.mean - differences.half_width_all
+    high = differences.mean + differences.half_width_all
+    result = np.zeros((policies, policies), dtype=np.int64)
+    result[differences.first[low > 0], differences.second[low > 0]] = 1
+    result[differences.second[high < 0], differences.first[high < 0]] = 1
+    return result
+
+
+def rank_bounds(proven: IntArray) -> tuple[IntArray, IntArray]:
+    """Best and worst rank that each policy can have, given what is proven, each of shape (K,)."""
+    return 1 + proven.sum(axis=1), len(proven) - proven.sum(axis=0)
+
+
+def settled(differences: PairedDifferences, indifference: float) -> bool:
+    """Whether every pair is proven different, or proven to differ by at most `indifference`."""
+    low = differences.mean - differences.half_width_all
+    high = differences.mean + differences.half_width_all
+    apart = (low > 0) | (high < 0)
+    alike = (low >= -indifference) & (high <= indifference)
+    return bool((apart | alike).all())
