@@ -44,6 +44,7 @@ def simulate(
     """
     console = messages()
     with console.status("reading"):
+        from optrl.cli.memory import refuse_too_many_scenarios
         from optrl.cli.simulation_progress import simulation_progress
         from optrl.demand.fit import fit
         from optrl.policies import find
@@ -53,9 +54,11 @@ def simulate(
 
         kind = find(policy)
         instance = load(folder)
+    count = scenarios or (1 if replay else SCENARIOS)
+    periods = instance.kept_periods if replay else instance.horizon
+    refuse_too_many_scenarios(instance, count, periods)
     with console.status("fitting"):
         believed = fit(instance)
-        count = scenarios or (1 if replay else SCENARIOS)
         demand = _paths(instance, believed, count, seed, replay=replay)
         decider = kind.fit(instance, believed, seed=seed)
     with simulation_progress(console, decider, count, demand.shape[3]) as (watched, batch):

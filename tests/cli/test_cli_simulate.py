@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optrl.cli import memory
 from optrl.demand.fit import fit
+from optrl.errors import OptrlError
 from optrl.policies import find
 from optrl.simulation.kpis import Indicators
 from optrl.simulation.rollout import simulate
@@ -88,3 +93,45 @@ def test_nothing_to_replay(run: Any, small: Path, tmp_path: Path) -> None:
 def test_wrong_options(run: Any, small: Path, words: tuple[str, ...]) -> None:
     """A policy is needed, and at least one scenario."""
     assert run("simulate", small, *words).code == 2
+
+
+@pytest.mark.parametrize("words", [(), ("--replay",)])
+def test_too_many_scenarios(run: Any, small: Path, words: tuple[str, ...]) -> None:
+    """What cannot fit into memory is refused before it is drawn; what is said to fit is allowed."""
+    many = 10**12
+    found = run("simulate", small, "--policy", "s_s", "--scenarios", many, *words)
+    assert found.code == 2
+    assert found.out == ""
+    assert "1,000,000,000,000 scenarios of 2 items" in found.err
+    assert "GiB" in found.err
+    instance = load(small)
+    periods = 4 if words else 8
+    fitting = re.search(r"At most ([\d,]+) fit", found.err)
+    assert fitting is not None
+    largest = int(fitting[1].replace(",", ""))
+    memory.refuse_too_many_scenarios(instance, largest // 2, periods)
+    with pytest.raises(OptrlError, match="memory"):
+        memory.refuse_too_many_scenarios(instance, largest * 2, periods)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory as Linux counts it")
+def test_memory_estimate_covers_the_simulation(small: Path) -> None:
+    """Drawing and simulating takes no more than estimated, and not ten times less."""
+    instance = load(small)
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from optrl.demand.fit import fit\nfrom optrl.policies import find\n"
+        "from optrl.simulation.rollout import simulate\nfrom optrl.tables import load\n"
+        "instance = load(sys.argv[1]); model = fit(instance)\n"
+        "policy = find('base_stock').fit(instance, model, seed=0)\n"
+        "def run(count):\n"
+        "    paths = model.sample(count, instance.start, instance.horizon,"
+        " np.random.default_rng(0))\n"
+        "    simulate(instance, policy, paths, seed=0)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "print(-run(100) + run(60_000))\n"
+    )
+    command = [sys.executable, "-c", code, str(small)]
+    grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    estimate = 60_000 * memory.bytes_of_scenario(instance, instance.horizon)
+    assert 0.1 * estimate < grown < 1.2 * estimate
