@@ -46,7 +46,7 @@ docs: $(VENV)/ready  ## build the documentation; every example runs, every warni
 bench: $(VENV)/ready  ## benchmarks with ratios against named peers, and the long studies
 	$(BIN)/python benchmarks/resolve.py
 	$(BIN)/python benchmarks/simulate.py
-	$(BIN)/python benchmarks/known_values.py
+	$(BIN)/python benchmarks/known_values.py ../shared/data docs/results/known_values.csv
 	$(BIN)/python benchmarks/iowa_replay.py
 
 clean:  ## remove what the targets made
