@@ -77,7 +77,11 @@ def _check_shapes(instance: Instance) -> None:
 
 def _demand(instance: Instance) -> pl.DataFrame:
     demand = instance.demand
-    where = _told(demand.quantity != 0)
+    some = demand.quantity != 0
+    # A service level asks for a row of its item and node.
+    asked = instance.network.service_level[:, demand.nodes] > 0
+    some[..., :1] |= (asked & ~some.any(axis=2))[..., None]
+    where = _told(some)
     return _rows(
         instance, where, demand.nodes, demand.first_period, {"quantity": demand.quantity[where]}
     )

@@ -20,6 +20,7 @@ def check_groups(tables: Tables, known: Known, settings: str, faults: FaultList)
     _check_demand(tables, known, settings, faults)
     _check_forecast(tables, known, faults)
     _check_backlog(tables, known, faults)
+    _check_service_levels(tables, faults)
 
 
 def _check_arrivals(tables: Tables, faults: FaultList) -> None:
@@ -128,3 +129,22 @@ def _check_backlog(tables: Tables, known: Known, faults: FaultList) -> None:
             "demand waits at a node where no demand stands",
             "Correct the node, or give it a row in the demand table (of zero, if need be).",
         )
+
+
+def _check_service_levels(tables: Tables, faults: FaultList) -> None:
+    """A service level is a share of demand of the item at the node: without demand it is void."""
+    table, place = tables.tables["item_nodes"], ["item", "node"]
+    if not (tables.tables["demand"].usable and tables.tables["forecast"].usable):
+        return
+    stands = pl.concat([tables["demand"].select(place), tables["forecast"].select(place)])
+    if stands.is_empty() or any(stands.null_count().row(0)):  # which is a fault itself
+        return
+    asked = table.frame.filter(_c("service_level") > 0).drop_nulls(["item_index", "node_index"])
+    faults.add_rows(
+        table,
+        asked.join(stands.unique(), on=place, how="anti", maintain_order="left"),
+        "service_level",
+        "no demand for {item} stands at {node}, so the service level would do nothing",
+        "Give it where the demand stands, empty the cell, or add a row of the item and node to "
+        "the demand table (of zero, if need be).",
+    )

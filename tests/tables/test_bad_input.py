@@ -145,6 +145,12 @@ CASES = [
         "backlog.csv"),
     Bad("backlog without demand", "backlog.csv", "soap,town", "soap,west", 2, "node", "west",
         "no demand stands"),
+    Bad("service level at a hub", ITEM_NODES, "3.5,,", "3.5,0.9,", 3, "service_level", "0.9",
+        "no demand for tea"),
+    Bad("service level of another item", ITEM_NODES, "soap,town", "rope,town", 2, "service_level",
+        "0.9", "no demand for rope"),
+    Bad("service level at a supplier", ITEM_NODES, "tea,port,,,,,", "tea,port,,,,0.5,", 4,
+        "service_level", "0.5", "no demand for tea"),
     # resources and orders
     Bad("stock above storage", RESOURCES, "volume,100", "volume,60", 2, "capacity", "60", "67.5"),
     Bad("resource without node", RESOURCES, "inbound,hub", "inbound,", 4, "node", "", "needs a"),

@@ -153,6 +153,8 @@ def _shaken(instance: Instance, generator: np.random.Generator) -> Instance:
     stock[:, hub] = noise((n,))
     due = np.zeros((n, v, int(generator.integers(0, 4))))
     due[:, hub] = noise(due[:, hub].shape)
+    levels = np.zeros((n, v))
+    levels[:, instance.demand.nodes] = noise((n, len(instance.demand.nodes)))
     return replace(
         instance,
         on_hand=stock,
@@ -169,7 +171,7 @@ def _shaken(instance: Instance, generator: np.random.Generator) -> Instance:
             holding_cost=noise((n, v)),
             shortage_cost=noise((n, v)),
             terminal_value=noise((n, v)) - 0.5,
-            service_level=noise((n, v)),
+            service_level=levels,
             supply_capacity=np.where(generator.random((n, v)) < 0.5, np.inf, 3.5),
             resources=(resource,),
             closed=frozenset({(1, 3), (0, 7)}) if generator.random() < 0.5 else frozenset(),
