@@ -10,7 +10,7 @@ from optrl_formulations.network import BoolArray
 
 from optrl.errors import Fault
 from optrl.tables.faults import ROW, FaultList, Table, nearest, text_of
-from optrl.tables.schema import Column, TableSchema
+from optrl.tables.schema import LARGEST_NUMBER, Column, TableSchema
 
 DTYPES = {"text": pl.String, "number": pl.Float64, "integer": pl.Int64, "boolean": pl.Boolean}
 _DUPLICATED = re.compile(r"(.*)_duplicated_\d+")
@@ -220,12 +220,20 @@ class _Cells:
         reject(np.isnan(number), "is not a number", "Write a number.")
         infinite = np.isneginf(number) if column.infinite else np.isinf(number)
         reject(infinite, "must be finite", "Write a finite number.")
-        if column.minimum is not None:
-            bound = f"at least {text_of(column.minimum)}"
-            reject(number < column.minimum, f"must be {bound}", f"Write a number of {bound}.")
-        if column.maximum is not None:
-            bound = f"at most {text_of(column.maximum)}"
-            reject(number > column.maximum, f"must be {bound}", f"Write a number of {bound}.")
+        low = -LARGEST_NUMBER if column.minimum is None else column.minimum
+        bound = f"at least {text_of(low)}"
+        reject(number < low, f"must be {bound}", f"Write a number of {bound}.")
+        high = LARGEST_NUMBER if column.maximum is None else column.maximum
+        bound = f"at most {text_of(high)}"
+        remedy = f"Write a number of {bound}"
+        if column.maximum is None:
+            remedy += ", in larger units of money or quantity if need be"
+            remedy += f", or leave the cell empty for no {column.name}" if column.infinite else ""
+        reject(
+            (number > high) & ~(np.isposinf(number) & column.infinite),
+            f"must be {bound}",
+            f"{remedy}.",
+        )
         if column.type == "integer":
             whole = number == np.floor(number)
             reject(~whole, "must be a whole number", "Write a whole number.")

@@ -14,6 +14,10 @@ ColumnType = Literal["text", "number", "integer", "boolean"]
 Reference = Literal["nodes", "items", "resources"]
 
 LARGEST_PERIOD = 1_000_000
+LARGEST_NUMBER = 1e12
+"""In absolute value, where a column names no bound: solvers work in double precision, so that
+programs of larger numbers come out wrong or not at all."""
+
 QUANTILE = re.compile(r"q(\d\d|\d{2,20}[1-9])")
 
 
@@ -27,8 +31,8 @@ class Column:
         meaning: For the documentation.
         required: Whether the column must be there and no cell may be empty.
         default: What an empty cell or an absent column means; None leaves the cell empty.
-        minimum: Smallest value.
-        maximum: Largest value.
+        minimum: Smallest value; None for `LARGEST_NUMBER` below zero.
+        maximum: Largest finite value; None for `LARGEST_NUMBER`.
         infinite: Whether ``inf`` is a value.
         choices: The only texts allowed, if any are listed.
         references: The table whose key each cell must name.

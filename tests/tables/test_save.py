@@ -146,7 +146,7 @@ def _shaken(instance: Instance, generator: np.random.Generator) -> Instance:
     resource = replace(
         network.resources[0],
         use=np.where(generator.random(n) < 0.5, network.unit_cost, generator.random(n)),
-        capacity=1e15 + noise((int(generator.integers(1, 6)),)),
+        capacity=1e11 + noise((int(generator.integers(1, 6)),)),
     )
     hub = next(k for k, node in enumerate(network.nodes) if network.kind[k] == 1)
     stock = np.zeros((n, v))
