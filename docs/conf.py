@@ -1,8 +1,8 @@
 """Configuration of the documentation: `sphinx-build -W --keep-going -b html docs docs/_build/html`.
 
 Pages that restate what the code declares (schema of the instance folder, table of known values,
-policies, demand models, formats) are written here from the code at build time, so that they
-cannot differ from it.
+policies, demand models, test beds, formats) are written here from the code at build time, so that
+they cannot differ from it.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ smartquotes = False
 html_theme = "furo"
 html_title = f"optrl {release}"
 html_show_sourcelink = False
+
+# Two classes are called LostSales, in `exact` and in `policies`, which short names in annotations
+# do not tell apart. This silences such ambiguity alone.
+suppress_warnings = ["ref.python"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -24,6 +24,7 @@ def write(docs: Path) -> None:
         "schema.md": _schema(),
         "policies.md": _policies(),
         "demand_models.md": _demand_models(),
+        "test_beds.md": _test_beds(),
         "formats.md": _formats(),
         "results.md": _results(docs / "results"),
         "commands.md": _commands(),
@@ -129,6 +130,27 @@ def _demand_models() -> str:
         for name, kind in sorted(families.items())
     ]
     return _table(("name", "what it is", "module"), rows)
+
+
+def _test_beds() -> str:
+    """Each family with its instances and its module's text, which maps the order of events."""
+    testbeds = importlib.import_module("optrl.testbeds")
+    parts = []
+    for name in testbeds.names():
+        family = testbeds.find(name)
+        beds = [f"`{bed.name}`" for bed in family.cases()]
+        shown = beds if len(beds) <= 10 else [beds[0], "...", beds[-1]]
+        text = inspect.getdoc(inspect.getmodule(family)) or ""
+        title, _, body = text.partition("\n\n")
+        count = f"{len(beds)} instances" if len(beds) > 1 else "One instance"
+        parts += [f"## {name}\n", title.replace("\n", " ") + "\n"]
+        parts += [f"{count}: {', '.join(shown)}.\n", _as_markdown(body) + "\n"]
+    return "\n".join(parts)
+
+
+def _as_markdown(text: str) -> str:
+    """Double backticks, code in reStructuredText, as single ones."""
+    return text.replace("``", "`")
 
 
 def _formats() -> str:

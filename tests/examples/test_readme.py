@@ -54,15 +54,43 @@ def test_python_runs(tmp_path):
     assert (tmp_path / "out" / "quarter" / "orders.csv").is_file()
 
 
+WORDS = " ".join(README.split())
+
+
+def results(name: str) -> list[dict[str, str]]:
+    """Rows of a committed table."""
+    text = (ROOT / "docs" / "results" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
 def test_numbers_stand_in_the_results():
     """What the README and the changelog say of known values is what the committed table holds."""
-    text = (ROOT / "docs" / "results" / "known_values.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    rows = results("known_values.csv")
     assert {row["status"] for row in rows} == {"optimal"}
     assert len({row["format"] for row in rows}) == 7
     assert f"`known_values.csv` holds {len(rows)} published problems in seven formats" in README
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"all {len(rows)} problems proved" in changelog
+
+
+def test_gym_invmgmt_is_as_the_table_says():
+    """How many optima agree, and how many differences exceed their interval."""
+    rows = [row for row in results("gym_invmgmt.csv") if row["lookahead"]]
+    agree = sum(row["oracle"] == row["published_oracle"] for row in rows)
+    above = sum(float(row["lookahead"]) > float(row["published_mssp_informed"]) for row in rows)
+    clear = sum(float(row["paired_difference"]) > float(row["paired_half_width"]) for row in rows)
+    assert (len(rows), agree, above, clear) == (6, 6, 6, 2)
+    assert "in six environments of gym-invmgmt" in WORDS
+    assert "agrees with the published one in all six" in WORDS
+    assert "agent in all six, by more than the paired interval in two" in WORDS
+
+
+def test_ppo_is_as_the_table_says():
+    """The gap of the one training is that of the learning curve's last line."""
+    last = results("ppo_lost_sales.csv")[-1]
+    gap = 100 * (float(last["judged_cost"]) / float(last["optimum"]) - 1)
+    assert float(last["steps"]) >= 1_000_000
+    assert f"{gap:.1f} % above the exact optimum after a million steps" in WORDS
 
 
 def test_commands_are_found():
