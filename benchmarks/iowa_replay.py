@@ -1,4 +1,4 @@
-"""All policies on the kept weeks of examples/iowa, with the perfect-information bound.
+"""Policies on the kept weeks of examples/iowa, with the perfect-information bound.
 
     python benchmarks/iowa_replay.py [INSTANCE] [TABLE]
 
@@ -20,6 +20,8 @@ from optrl.policies import names
 from optrl.tables import load, write_file
 
 SEED = 0
+# A tree of eight leaves over the whole way through the network takes minutes a decision here.
+LEFT_OUT = ("multi_stage",)
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
     instance = load(folder)
     result = judge(
         instance,
-        names(),
+        [name for name in names() if name not in LEFT_OUT],
         kept_demand(instance),
         fit(instance),
         seed=SEED,
@@ -43,7 +45,7 @@ def main() -> None:
     header = (
         f"# command: python benchmarks/iowa_replay.py {folder} {table}\n"
         f"# commit: {commit}; {instance.horizon} kept weeks, one scenario, seed {SEED}; "
-        f"money in {instance.money}\n"
+        f"money in {instance.money}; left out as too slow: {', '.join(LEFT_OUT)}\n"
     )
     table.parent.mkdir(parents=True, exist_ok=True)
     with write_file(table) as path:
