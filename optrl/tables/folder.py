@@ -33,6 +33,7 @@ from optrl.tables.settings import (
     read_settings,
     settings_toml,
 )
+from optrl.tables.value_rules import check_terminal_values
 
 Format = Literal["csv", "parquet"]
 
@@ -134,6 +135,7 @@ def check_tables(
     check_groups(resolved, known, settings_label, faults)
     check_network(resolved, faults)
     check_resources(resolved, known, faults)
+    check_terminal_values(resolved, settings, faults)
     return resolved
 
 
