@@ -52,7 +52,7 @@ def _costs(console: Console, summary: dict[str, Any]) -> None:
     for kind, value in summary["cost"].items():
         if value:
             table.add_row(kind.replace("_", " "), f"{value:,.2f}")
-    table.add_row("less value of what is left", f"{-summary['terminal_value']:,.2f}")
+    table.add_row("less value of what is left", f"{-summary['terminal_value'] or 0.0:,.2f}")
     table.add_row(f"cost in {summary['money']}", f"{summary['total_cost']:,.2f}", style="bold")
     rate = summary["fill_rate"]
     table.add_row("fill rate", "no demand" if rate is None else f"{rate:.3%}")
@@ -127,11 +127,12 @@ def _program(console: Console, summary: dict[str, Any]) -> None:
     )
     if summary["cut"]:
         reasons = ", ".join(f"{amount:,.6g} by {why}" for why, amount in summary["cut"].items())
-        console.print(
-            f"the order of events cut what the program planned: {reasons}. Stock was served to "
-            "demand that the program would have refused; the tables show what remains",
-            style="yellow",
-            soft_wrap=True,
+        _lines(
+            console,
+            [
+                f"the order of events cut planned flows: {reasons}",
+                "  (stock went to demand that the program would refuse; the tables show the rest)",
+            ],
         )
     _lines(console, (f"  {warning}" for warning in program["warnings"]))
 
