@@ -46,7 +46,12 @@ def test_each_unit_is_charged_period_by_period():
     )
     lanes = instance.network.replenishment_lanes
     order = torch.zeros(1, 2, len(lanes), dtype=torch.float64)
-    lane = int(np.flatnonzero(instance.network.allowed[1, lanes])[0])
+    network = instance.network
+    lane = next(
+        k
+        for k, a in enumerate(lanes)
+        if network.allowed[1, a] and network.is_open(a, instance.start) and network.origin[a] < 2
+    )
     order[0, 1, lane] = 2.0
     policy = _OrdersOnce(order)
     policy.start = instance.start
