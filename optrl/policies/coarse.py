@@ -11,7 +11,7 @@ from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.aggregation import Aggregation, aggregate_customers
 from optrl.instance import Instance
-from optrl.policies.stage_problem import StageSolution, StageState
+from optrl.policies.stage_problem import FrozenRule, StageProblem, StageSolution, StageState
 from optrl.simulation.state import State
 
 
@@ -130,6 +130,30 @@ class CoarseView:
                 share[None, :, None, :], (items, len(profiles), len(tree.parent), longest)
             ),
             pending=np.broadcast_to(pending[None], (items, *pending.shape)),
+        )
+
+    def problem(
+        self,
+        tree: ScenarioTree,
+        network: Network | None = None,
+        frozen_as: FrozenRule = "fixed_if_possible",
+    ) -> StageProblem:
+        """The stage problem over a tree, with what the instance has frozen, on its way and held.
+
+        Args:
+            tree: What is known when.
+            network: The coarse network, or one of the same shape in its place.
+            frozen_as: See `StageProblem`.
+        """
+        return StageProblem(
+            self.aggregation.network if network is None else network,
+            tree,
+            self.demand_pairs,
+            frozen=self.frozen(),
+            frozen_as=frozen_as,
+            frozen_start=self.instance.start,
+            delivery=self.delivery(tree),
+            held=self.held(),
         )
 
     def orders(self, solved: StageSolution) -> FloatArray:

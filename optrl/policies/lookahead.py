@@ -132,17 +132,7 @@ class Lookahead:
         return flows, report(solved, problem.price(solved, true).prices())
 
     def _problem(self, network: Network, horizon: int, frozen_as: FrozenRule) -> StageProblem:
-        tree = ScenarioTree.chain(horizon)
-        return StageProblem(
-            network,
-            tree,
-            self.view.demand_pairs,
-            frozen=self.view.frozen(),
-            frozen_as=frozen_as,
-            frozen_start=self.instance.start,
-            delivery=self.view.delivery(tree),
-            held=self.view.held(),
-        )
+        return self.view.problem(ScenarioTree.chain(horizon), network, frozen_as)
 
     def _values(self, period: int, horizon: int) -> tuple[StockValue, ...]:
         if self._safety is None:

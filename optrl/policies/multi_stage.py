@@ -38,6 +38,11 @@ _DRAWS = 32
 _RANKS = 2
 
 
+# Keeps the sample apart from demand that a caller draws with the same seed; (seed, 0) alone is
+# the generator of seed.
+_STREAM = 7_202
+
+
 class MultiStage:
     """See the module's docstring.
 
@@ -104,18 +109,11 @@ class MultiStage:
     def _compile(self, periods: int) -> StageProblem:
         counts = (*self._branches, *[1] * periods)[:periods]
         tree = ScenarioTree.branching(counts)
-        return StageProblem(
-            self._network,
-            tree,
-            self.view.demand_pairs,
-            frozen=self.view.frozen(),
-            frozen_start=self.view.instance.start,
-            delivery=self.view.delivery(tree),
-        )
+        return self.view.problem(tree, self._network)
 
     def _sample(self, tree: ScenarioTree, period: int) -> FloatArray:
         """Demand of the coarse network by tree node, shape (N, V, tree nodes)."""
-        generator = np.random.default_rng((self._seed, period))
+        generator = np.random.default_rng((self._seed, period, _STREAM))
         drawn = self.demand.sample(_DRAWS * len(tree.leaves), period, tree.periods, generator)
         coarse = np.stack([self.view.demand(path) for path in drawn])
         n, v = self.view.demand_pairs.shape

@@ -28,7 +28,6 @@ from optrl.instance import Instance
 from optrl.policies.coarse import CoarseView
 from optrl.policies.lookahead import elastic
 from optrl.policies.sourcing import Sourcing
-from optrl.policies.stage_problem import StageProblem
 from optrl.simulation.state import Decision, State
 
 # Keeps the sample apart from demand that a caller draws with the same seed.
@@ -71,16 +70,7 @@ class TwoStage:
         weight = demand.mean(instance.start, max(1, instance.horizon)).mean(axis=2)
         self.view = CoarseView.of(instance, weight, ranks=ranks)
         tree = ScenarioTree.two_stage(self.horizon, paths)
-        self._problem = StageProblem(
-            elastic(self.view.aggregation.network),
-            tree,
-            self.view.demand_pairs,
-            frozen=self.view.frozen(),
-            frozen_as="fixed_if_possible",
-            frozen_start=instance.start,
-            delivery=self.view.delivery(tree),
-            held=self.view.held(),
-        )
+        self._problem = self.view.problem(tree, elastic(self.view.aggregation.network))
 
     @classmethod
     def fit(cls, instance: Instance, demand: DemandModel, seed: int = 0) -> Self:

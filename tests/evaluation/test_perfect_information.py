@@ -63,7 +63,7 @@ def test_programs_decide_where_stock_cannot_carry_a_frozen_order():
     instance = replace(instance, frozen=frozen, network=replace(network, resources=()))
     believed = fit(instance)
     demand = believed.mean(instance.start, 3)[None]
-    for name in ("lookahead", "two_stage"):
+    for name in ("lookahead", "two_stage", "multi_stage"):
         policy = find(name).fit(instance, believed)
         played = simulate(instance, policy, demand, seed=0, dtype=torch.float64)
         assert torch.isfinite(played.total_cost).all()
