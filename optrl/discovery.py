@@ -1,0 +1,1 @@
+"""Finding classes by the name they declare, by walking a package."""

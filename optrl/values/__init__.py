@@ -1,0 +1,1 @@
+"""Value functions: evaluation, gradient and exact embedding into linear and integer programs."""
