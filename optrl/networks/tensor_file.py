@@ -1,8 +1,8 @@
 """Tensors with a JSON document in one file (safetensors), read as a file nobody vouches for.
 
-The document is the value of one key of the file's metadata, beside a hash of everything, so that
-one rename puts both in place and damage to either shows. Reading runs no code from the file: the
-format is a JSON header and plain numbers.
+The document stands in the file's metadata beside a hash of everything, so that one rename puts
+both in place and damage to either shows. The same tensors and document give the same bytes.
+Reading runs no code from the file: the format is a JSON header and plain numbers.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ HEADER_LIMIT = 16 * 2**20
 
 SIZE_LIMIT = 4 * 2**30
 """Bytes of a file that is read, at most."""
+
+_KEY = "optrl"
 
 _DTYPES = {
     str(kind): kind
@@ -68,7 +70,9 @@ def write_tensor_file(
         for name, tensor in tensors.items()
     }
     text = json.dumps(document, sort_keys=True, allow_nan=False)
-    metadata = {"kind": kind, "document": text, "sha256": _digest(kind, plain, text)}
+    about = {"kind": kind, "document": text, "sha256": _digest(kind, plain, text)}
+    # One key, since the order of several differs from one process to the next.
+    metadata = {_KEY: json.dumps(about, sort_keys=True)}
     with write_file(path) as temporary:
         save_file(plain, temporary, metadata)
 
@@ -87,20 +91,24 @@ def read_tensor_file(
     try:
         _refuse_sizes(Path(path))
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            found = metadata.get("kind")
+            about = json.loads((file.metadata() or {})[_KEY])
+            found, text, digest = (str(about[key]) for key in ("kind", "document", "sha256"))
             if found != kind:
-                raise TensorFileError(f"{path} holds {found or 'no kind'!r} and not {kind!r}")
+                raise TensorFileError(f"{path} holds an {found}, not an {kind}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        document = json.loads(metadata["document"])
-    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
-        raise TensorFileError(f"{path} cannot be read as {kind!r}: {error}") from error
+        document = json.loads(text)
+    except OSError as error:
+        raise TensorFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise TensorFileError(
+            f"{path} is damaged or was not written by optrl: {type(error).__name__} {error}"
+        ) from error
     for name, tensor in tensors.items():
         if str(tensor.dtype) not in _DTYPES:
             raise TensorFileError(f"{path}: tensor {name!r} is of {tensor.dtype}, not a known kind")
     if not isinstance(document, dict):
         raise TensorFileError(f"{path}: its document is not a JSON object")
-    if metadata.get("sha256") != _digest(kind, tensors, metadata["document"]):
+    if digest != _digest(kind, tensors, text):
         raise TensorFileError(f"{path} is damaged: its hash is not that of what it holds")
     return tensors, document
 
