@@ -77,16 +77,22 @@ class LearnerSettings:
         checkpoint_every: Updates between checkpoints. A training that diverges goes back to the
             last one, so that it is a part of what the result depends on.
         validate_every: Updates between validations; the policy validated best is kept.
+        exploding: How many times the median of the losses before a loss must be, three updates in
+            a row, to count as diverged; None where losses may jump. A loss that is no number always
+            counts.
     """
 
     updates: int = 1000
     checkpoint_every: int = 100
     validate_every: int = 100
+    exploding: float | None = 100.0
 
     def __post_init__(self) -> None:
         for name in ("updates", "checkpoint_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.exploding is not None and not self.exploding > 1:
+            raise TrainingError(f"exploding is {self.exploding}; it must be above 1, or none")
 
 
 @runtime_checkable
