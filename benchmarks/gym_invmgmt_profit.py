@@ -1,17 +1,20 @@
 """Our lookahead and oracle inside the environment `gym-invmgmt`, against its published agents.
 
-For each published scenario of the network "base" without goodwill and the same ten seeds: the
-profit with perfect information (our linear program on the episode's demand, checked by playing its
-orders in their environment), the mean profit of the informed multi-stage lookahead acting in their
-environment, the published figures, and seconds per episode. Scenarios with goodwill are excluded:
-demand depends on past service there, which makes the problem bilinear and the published "oracle" a
-heuristic without a bound.
+For each published scenario of the network "base" and the same ten seeds: the mean profit of the
+informed multi-stage lookahead acting in their environment, the published figures, and seconds per
+episode; without goodwill also the profit with perfect information (our linear program on the
+episode's demand, checked by playing its orders in their environment).
+
+With goodwill demand depends on past service. The lookahead then acts on demand as it will be if
+all demand is met from now on (`optrl.adapters.gym_invmgmt_demand`) and does not count what an unmet
+unit costs in later demand. There is no oracle of ours: the problem is bilinear, and the published
+one is on fixed demand, which bounds nothing.
 
 With `--peer` (a checkout of r2barati/gym-invmgmt-paper; needs the package pulp) their informed
 multi-stage program is run in the same process on `--peer-seeds` episodes of each scenario, and the
 mean difference to its published profits, seed by seed, is given with its interval.
 
-Usage: python benchmarks/gym_invmgmt.py [--seeds N] [--peer DIR] [--peer-seeds N] [--out FILE]
+    python benchmarks/gym_invmgmt_profit.py [--seeds N] [--peer DIR] [--peer-seeds N] [--out FILE]
 """
 
 from __future__ import annotations
@@ -26,13 +29,13 @@ import networkx as nx
 import numpy as np
 import polars as pl
 from gym_invmgmt import CoreEnv
+from result_table import ROOT, commit, write_results
 from scipy import stats
 
 from optrl.adapters.gym_invmgmt import GymInvmgmt, read_gym_invmgmt
 from optrl.adapters.gym_invmgmt_play import demand_of, perfect_profit, play
 from optrl.policies.multi_stage import MultiStage
 
-ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "../shared/references/gym_invmgmt_profit.csv"
 SEEDS = (42, 123, 456, 789, 1011, 2022, 3033, 4044, 5055, 6066)
 # Outcomes of the next three periods: 24 paths to the end of the episode.
@@ -51,13 +54,21 @@ def main() -> None:
     options = parser.parse_args()
     if not options.reference.is_file():
         parser.error(f"published figures not found at {options.reference}; give --reference FILE")
-    rows = []
+    rows, code = [], commit()
     for published in pl.read_csv(options.reference).iter_rows(named=True):
         row = scenario(published, options)
         rows.append(row)
         print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(options.out)
+    remarks = [
+        f"{options.seeds} seeds; half widths of 95 % intervals; seconds of wall time an episode, "
+        f"one thread, side by side with {options.peer_seeds} episodes of the peer"
+        if options.peer is not None
+        else f"{options.seeds} seeds; half widths of 95 % intervals; seconds of wall time an "
+        "episode, one thread",
+        "with goodwill the lookahead acts on demand as it will be if all of it is met from then "
+        "on; the published oracle is on fixed demand there and bounds nothing",
+    ]
+    write_results(options.out, pl.DataFrame(rows, infer_schema_length=None), code, remarks)
 
 
 def scenario(published: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -75,20 +86,19 @@ def scenario(published: dict[str, Any], options: argparse.Namespace) -> dict[str
         "mssp_seconds": None,
         "paired_difference": None,
         "paired_half_width": None,
-        "note": "",
     }
-    if published["goodwill"]:
-        return row | {"note": "excluded: demand depends on past service"}
+    goodwill = bool(published["goodwill"])
     env = CoreEnv(
         scenario=published["network"],
         backlog=published["backlog"],
         num_periods=30,
-        demand_config={"type": published["demand"], "base_mu": 20, "use_goodwill": False},
+        demand_config={"type": published["demand"], "base_mu": 20, "use_goodwill": goodwill},
     )
-    foreign = read_gym_invmgmt(env)
+    foreign = read_gym_invmgmt(env, goodwill=goodwill)
     oracle, profit, seconds, peer_seconds = [], [], [], []
     for number, seed in enumerate(SEEDS[: options.seeds]):
-        oracle.append(best(env, foreign, seed))
+        if not goodwill:
+            oracle.append(best(env, foreign, seed))
         begun = time.perf_counter()
         policy = MultiStage(
             foreign.instance,
@@ -104,7 +114,7 @@ def scenario(published: dict[str, Any], options: argparse.Namespace) -> dict[str
         if options.peer is not None and number < options.peer_seeds:
             peer_seconds.append(peer_episode(options.peer, env, seed))
     row |= {
-        "oracle": round(float(np.mean(oracle)), 2),
+        "oracle": round(float(np.mean(oracle)), 2) if oracle else None,
         "lookahead": round(float(np.mean(profit)), 2),
         "half_width": half_width(profit),
         "seconds": round(float(np.mean(seconds)), 2),

@@ -1,13 +1,14 @@
-"""PPO on one of Zipkin's lost-sales instances: its learning curve, and its gap to the optimum.
+"""PPO on one of Zipkin's lost-sales instances: learning curves, and gaps to the optimum.
 
 Poisson demand of mean 5, lead time 4, shortage cost 4. Gijsbrechts et al. (2022) report 3-7 % for
-A3C on these instances. The policy is trained on episodes of 100 periods and judged on a long run
-of other demand, rounded to whole orders. Writes the learning curve, with the exact optimum beside
-it.
+A3C on these instances. For each seed a policy is trained on episodes of 100 periods. After every
+chunk of training it is judged, rounded to whole orders, on one long run of other demand that all
+seeds and chunks share; the last one on a longer run of its own. Writes the learning curves with the
+exact optimum beside them, and above them the mean gap over seeds with its t interval.
 
-Usage: python benchmarks/ppo_lost_sales.py [--steps N] [--seed N] [--folder DIR] [--out FILE]
+Usage: python benchmarks/ppo_lost_sales.py [--steps N] [--seeds N...] [--folder DIR] [--out FILE]
 
-A run that is stopped goes on from its last checkpoint when it is started again.
+A run that is stopped goes on from its last checkpoints when it is started again.
 """
 
 from __future__ import annotations
@@ -21,60 +22,105 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from result_table import ROOT, commit, write_results
+from scipy import stats
 
 from optrl.env.encoding import EncodingSettings
 from optrl.learning.ppo import PPOPolicy, PPOSettings, train_ppo
 from optrl.simulation.rollout import simulate
-from optrl.testbeds.lost_sales import LostSalesFamily
+from optrl.testbeds.lost_sales import LostSalesBed, LostSalesFamily
 
-ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = PPOSettings(truncates=True)
 ENCODING = EncodingSettings(largest=2.0, whole=True, forecast=0, clock=False)
+EPISODE = 100
+# Periods before those that count, of every run that judges.
+WARM_UP = 100
 
 
 def main() -> None:
     """Train, judge and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--folder", type=Path, default=ROOT / "build/ppo_lost_sales")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results/ppo_lost_sales.csv")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    code = commit()
     bed = LostSalesFamily.case("poisson", 4.0, 4).solved()
     assert bed.optimum is not None
-    training = replace(bed.instance, horizon=100)
+    curves, gaps = [], []
+    for seed in options.seeds:
+        curve = trained(bed, seed, options.steps, options.folder / f"seed-{seed}")
+        curves.append(curve)
+        gaps.append(bed.gap(curve["judged_cost"][-1]))
+        print(f"seed {seed}: gap {gaps[-1]:.2f} %", flush=True)
+    table = pl.concat(curves).with_columns(optimum=pl.lit(bed.optimum))
+    seconds = [curve["training_seconds"].sum() for curve in curves]
+    mean, half = float(np.mean(gaps)), float("nan")
+    if len(gaps) > 1:
+        spread = np.std(gaps, ddof=1) / np.sqrt(len(gaps))
+        half = float(stats.t.ppf(0.975, len(gaps) - 1) * spread)
+    remarks = [
+        f"{bed.name}; mean gap of {len(gaps)} seeds {mean:.2f} % +- {half:.2f} (95 % t interval "
+        f"over seeds), from {min(gaps):.2f} to {max(gaps):.2f}",
+        f"{np.mean(seconds):.0f} CPU seconds of training a seed, one thread",
+    ]
+    print("\n".join(remarks))
+    rounded = table.with_columns(pl.col(pl.Float64).round(4))
+    write_results(options.out, rounded, code, remarks)
+
+
+def trained(bed: LostSalesBed, seed: int, steps: int, folder: Path) -> pl.DataFrame:
+    """Learning curve of one training: a line per chunk, kept beside the checkpoints."""
+    training = replace(bed.instance, horizon=EPISODE)
+    log = folder / "judged.jsonl"
     begun = time.process_time()
+
+    def told(line: dict[str, float]) -> None:
+        nonlocal begun
+        seconds = time.process_time() - begun
+        last = line["steps"] >= steps
+        cost, half = judged(bed, folder, seed if last else None)
+        kept = {
+            "seed": seed,
+            "steps": line["steps"],
+            "training_cost": line["cost"],
+            "judged_cost": cost,
+            "half_width": half,
+            "training_seconds": seconds,
+        }
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(kept) + "\n")
+        print({k: round(v, 3) for k, v in kept.items()}, flush=True)
+        begun = time.process_time()
+
     train_ppo(
         training,
         bed.demand,
-        options.folder,
-        steps=options.steps,
-        seed=options.seed,
+        folder,
+        steps=steps,
+        seed=seed,
         resume=True,
         settings=SETTINGS,
         encoding=ENCODING,
-        told=lambda line: print({k: round(v, 3) for k, v in line.items()}, flush=True),
+        told=told,
     )
-    seconds = time.process_time() - begun
-    policy = PPOPolicy.load(options.folder, training, bed.demand)
-    demand = bed.demand.sample(1000, 0, 600, np.random.default_rng(2**20 + options.seed))
-    run = simulate(bed.instance, policy, demand, seed=0, warm_up=100)
-    each = run.period_cost[:, 100:].mean(dim=1)
-    cost = float(each.mean())
-    half = 1.96 * float(each.std()) / len(each) ** 0.5
-    print(
-        f"{bed.name}: cost {cost:.4f} +- {half:.4f}, optimum {bed.optimum:.4f}, "
-        f"gap {100 * (cost / bed.optimum - 1):.2f} %, {seconds:.0f} CPU seconds of training"
-    )
-    curve = json.loads((options.folder / "training.json").read_text())["curve"]
-    table = pl.DataFrame(curve).select("steps", pl.col("cost").alias("training_cost"))
-    final = pl.DataFrame(
-        {"steps": [curve[-1]["steps"]], "judged_cost": [cost], "half_width": [half]}
-    )
-    table = table.join(final, on="steps", how="left").with_columns(optimum=pl.lit(bed.optimum))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    table.write_csv(options.out, float_precision=4)
+    return pl.read_ndjson(log)
+
+
+def judged(bed: LostSalesBed, folder: Path, seed: int | None) -> tuple[float, float]:
+    """Average cost a period of the folder's policy and half of its 95 % interval.
+
+    On 200 runs that all share, or, given a seed, on 1,000 longer ones of that seed.
+    """
+    policy = PPOPolicy.load(folder, replace(bed.instance, horizon=EPISODE), bed.demand)
+    runs, periods = (200, 300) if seed is None else (1000, 600)
+    generator = np.random.default_rng(2**20 + (2**10 if seed is None else seed))
+    demand = bed.demand.sample(runs, 0, periods, generator)
+    run = simulate(bed.instance, policy, demand, seed=0, warm_up=WARM_UP)
+    each = run.period_cost[:, WARM_UP:].mean(dim=1)
+    return float(each.mean()), 1.96 * float(each.std()) / len(each) ** 0.5
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ counted in units that make every flow conserve quantity (`GymInvmgmt.order_scale
 them in link order; lanes from an always empty node, which no item may use, rank the later ones
 behind.
 
-Goodwill makes demand depend on past service; such environments are refused.
+**Goodwill** makes demand depend on past service, which no instance can express. Such environments
+are refused unless asked for; then costs and network are read as they are, and the demand model
+follows the environment's goodwill (`GymInvmgmtDemand`), so that policies can act inside it. There
+is no optimum under perfect information, because demand is not known apart from decisions.
 """
 
 from __future__ import annotations
@@ -73,16 +76,27 @@ class GymInvmgmt:
     node_scale: FloatArray
 
 
-def read_gym_invmgmt(env: Any) -> GymInvmgmt:
+def read_gym_invmgmt(env: Any, *, goodwill: bool = False) -> GymInvmgmt:
     """Read an environment (`gym_invmgmt.CoreEnv` or a wrapper around one).
 
+    Args:
+        env: The environment.
+        goodwill: Whether one with goodwill is read, for policies to act inside it.
+
     Raises:
-        AdapterError: If it uses goodwill, yields that no units make consistent, raw-material nodes
-            with stock, or capacities of factories that serve markets themselves.
+        AdapterError: If it uses goodwill that was not asked for, yields that no units make
+            consistent, raw-material nodes with stock, or capacities of factories that serve
+            markets themselves.
     """
     env = env.unwrapped
     net = env.network
     _check(env)
+    if env.demand_engine.use_goodwill and not goodwill:
+        raise AdapterError(
+            "demand_config['use_goodwill'] is True: demand would depend on past service, which an "
+            "instance cannot express; set it to False, or read the environment with goodwill=True "
+            "for policies to act inside it"
+        )
     scale = _node_scale(env)
     graph, customer = _graph(env)
     lanes = {edge: a for a, edge in enumerate(graph.edges)}

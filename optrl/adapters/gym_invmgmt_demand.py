@@ -1,8 +1,9 @@
-"""The demand process of a `gym-invmgmt` environment without goodwill, as a demand model."""
+"""The demand process of a `gym-invmgmt` environment as a demand model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -43,15 +44,23 @@ class GymInvmgmtDemand:
     of the location, and demand is max(0, m + noise_scale (raw - m)). Periods and links are
     independent. Links whose demand is given know it. After the end of given demand there is none.
 
+    **Goodwill** multiplies the mean: it falls after a period with unmet demand, and grows after one
+    without. What this model gives then is demand as it will be if all demand is met from the
+    environment's current period on, whose own multiplier is known by then (`sentiment`). It follows
+    the environment, so that policies which ask in each period act on what has become of goodwill;
+    none of them counts what an unmet unit costs in later demand.
+
     Attributes:
         nodes: Node index of each demand node, shape (D,).
-        engine: The environment's demand engine.
+        env: The environment.
+        engine: Its demand engine.
         links: Demand of each node.
         scale: Units of the instance per unit of the environment, shape (D,).
     """
 
     nodes: IntArray
-    engine: Any  # gym_invmgmt.demand_engine.DemandEngine, not a dependency
+    env: Any  # gym_invmgmt.CoreEnv, not a dependency
+    engine: Any
     links: tuple[_Link, ...]
     scale: FloatArray
 
@@ -60,14 +69,8 @@ class GymInvmgmtDemand:
         """Read the environment's retail links, in its order.
 
         Raises:
-            AdapterError: If demand depends on service (goodwill), or on a function of its own.
+            AdapterError: If demand depends on a function of its own.
         """
-        engine = env.demand_engine
-        if engine.use_goodwill:
-            raise AdapterError(
-                "demand_config['use_goodwill'] is True: demand would depend on past service, "
-                "which an instance cannot express; set it to False"
-            )
         links = []
         for edge in env.network.retail_links:
             data = env.graph.edges[edge]
@@ -81,11 +84,31 @@ class GymInvmgmtDemand:
                     "distributions of scipy.stats have known moments; give one of those or user_D"
                 )
             links.append(_Link(data["demand_dist"], data.get("dist_param"), None))
-        return cls(nodes, engine, tuple(links), scale)
+        return cls(nodes, env, env.demand_engine, tuple(links), scale)
+
+    def sentiment(self, first: int, periods: int) -> FloatArray:
+        """Goodwill's multiplier by period, shape (periods,); ones without goodwill.
+
+        That of the environment's current period follows from service before it; later ones are
+        what it grows to when all demand is met. Periods before the current one get the current's.
+        """
+        now, engine = int(self.env.period), copy(self.engine)
+        if now > 0:
+            engine.update_goodwill(self.env.U[now - 1].sum())
+        path = []
+        for period in range(now, max(now, first + periods - 1) + 1):
+            if period > now:
+                engine.update_goodwill(0.0)
+            path.append(engine.sentiment if engine.use_goodwill else 1.0)
+        return np.array(path)[np.maximum(np.arange(first, first + periods) - now, 0)]
 
     def engine_mean(self, first: int, periods: int) -> FloatArray:
         """The engine's location by period, shape (periods,)."""
-        return np.array([self.engine.get_current_mu(t) for t in range(first, first + periods)])
+        engine, mean = copy(self.engine), []
+        for period, sentiment in enumerate(self.sentiment(first, periods), start=first):
+            engine.sentiment = sentiment
+            mean.append(engine.get_current_mu(period))
+        return np.array(mean)
 
     def mean(self, first: int, periods: int) -> FloatArray:
         """Expected demand, shape (1, D, periods)."""
@@ -99,11 +122,11 @@ class GymInvmgmtDemand:
         self, scenarios: int, first: int, periods: int, generator: np.random.Generator
     ) -> FloatArray:
         """Draw demand paths, shape (S, 1, D, periods)."""
-        mean = self.engine_mean(first, periods)
+        mean, sentiment = self.engine_mean(first, periods), self.sentiment(first, periods)
         paths = np.zeros((scenarios, 1, len(self.nodes), periods))
         for position, link in enumerate(self.links):
             if link.given is not None:
-                paths[:, 0, position] = _between(link.given, first, periods)
+                paths[:, 0, position] = _between(link.given, first, periods) * sentiment
                 continue
             raw = link.distribution.rvs(
                 **_parameters(link, mean), size=(scenarios, periods), random_state=generator
@@ -123,10 +146,10 @@ class GymInvmgmtDemand:
         mean = self.engine_mean(first, periods)
         expected = np.zeros((1, len(self.nodes), periods))
         variance = np.zeros_like(expected)
-        noise = float(self.engine.noise_scale)
+        noise, sentiment = float(self.engine.noise_scale), self.sentiment(first, periods)
         for position, link in enumerate(self.links):
             if link.given is not None:
-                expected[0, position] = _between(link.given, first, periods)
+                expected[0, position] = _between(link.given, first, periods) * sentiment
                 continue
             frozen = link.distribution(**_parameters(link, mean))
             lowest = np.asarray(frozen.support()[0], dtype=float)

@@ -18,6 +18,7 @@ from optrl_formulations.network import FloatArray, IntArray
 from torch import Tensor
 
 from optrl.adapters.gym_invmgmt import GymInvmgmt
+from optrl.adapters.gym_invmgmt_demand import AdapterError
 from optrl.evaluation.perfect_information import perfect_information
 from optrl.policies.lookahead import Lookahead
 from optrl.policies.planned import PlannedDecisions
@@ -105,9 +106,17 @@ def play(env: Any, foreign: GymInvmgmt, policy: _Decides, seed: int) -> Episode:
         foreign: Its instance.
         policy: Decides on tensors of S = N = 1, float64.
         seed: Of the environment's demand.
+
+    Raises:
+        AdapterError: If it has goodwill and is not the one that `foreign` was read from.
     """
-    env.reset(seed=seed)
     core = env.unwrapped
+    if core.demand_engine.use_goodwill and core.demand_engine is not foreign.demand.engine:
+        raise AdapterError(
+            "demand follows goodwill of the environment that was read, and this is another: read "
+            "this one with goodwill=True"
+        )
+    env.reset(seed=seed)
     profit, seconds, done = [], 0.0, False
     while not done:
         begun = time.perf_counter()
@@ -125,7 +134,11 @@ def demand_of(env: Any, foreign: GymInvmgmt, seed: int) -> FloatArray:
     """Demand of the episode that `seed` starts, which no decision changes, shape (1, 1, D, T).
 
     In the instance's units; the environment is stepped through without orders to see it.
+
+    Raises:
+        AdapterError: If decisions do change it, by goodwill.
     """
+    _refuse_goodwill(env)
     env.reset(seed=seed)
     core = env.unwrapped
     for _ in range(core.num_periods):
@@ -149,13 +162,25 @@ def perfect_profit(
         An upper bound on every policy's profit, and what its orders earn. They are equal but for
         fixed ordering costs, which the bound relaxes, and nodes that serve and ship, which the
         bound lets ship what they have just received.
+
+    Raises:
+        AdapterError: If decisions change demand, by goodwill.
     """
+    _refuse_goodwill(env)
     bound = perfect_information(foreign.instance, demand, seed=0).bound[0]
     revenue = profit_of(foreign, np.zeros(demand.shape[-1]), demand[0, 0]).sum()
     known = _Known(foreign, demand[0])
     plan = Lookahead(foreign.instance, known, safety=False).plan()[0]
     attained = play(env, foreign, PlannedDecisions(plan), seed).total
     return float(revenue - bound), attained
+
+
+def _refuse_goodwill(env: Any) -> None:
+    if env.unwrapped.demand_engine.use_goodwill:
+        raise AdapterError(
+            "with goodwill demand depends on decisions: there is none to know beforehand, and no "
+            "optimum under perfect information"
+        )
 
 
 @dataclass(frozen=True)

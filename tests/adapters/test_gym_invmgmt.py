@@ -222,11 +222,73 @@ def test_what_cannot_be_expressed_is_refused(tmp_path, change, message):
         read_gym_invmgmt(env)
 
 
-def test_goodwill_is_refused():
-    """Demand that depends on past service is no instance's demand."""
-    env = gym_invmgmt.CoreEnv(demand_config={"type": "stationary", "use_goodwill": True})
+GOODWILL = {"type": "trend+seasonal", "base_mu": 20, "use_goodwill": True}
+
+
+def test_goodwill_is_refused_unless_asked_for():
+    """Demand that depends on past service is no instance's demand, and nothing bounds profit."""
+    env = gym_invmgmt.CoreEnv(demand_config=GOODWILL)
     with pytest.raises(AdapterError, match="use_goodwill"):
         read_gym_invmgmt(env)
+    foreign = read_gym_invmgmt(env, goodwill=True)
+    with pytest.raises(AdapterError, match="depends on decisions"):
+        demand_of(env, foreign, 1)
+    with pytest.raises(AdapterError, match="depends on decisions"):
+        perfect_profit(env, foreign, np.ones((1, 1, len(foreign.demand.nodes), 30)), 1)
+    policy = find("base_stock").fit(foreign.instance, foreign.demand)
+    with pytest.raises(AdapterError, match="this is another"):
+        play(gym_invmgmt.CoreEnv(demand_config=GOODWILL), foreign, policy, 1)
+
+
+class Watched:
+    """Keeps what the demand model says before each decision; serves well, badly, or in turns."""
+
+    def __init__(self, foreign, factor):
+        self.policy = find("base_stock").fit(foreign.instance, foreign.demand)
+        self.foreign, self.factor = foreign, factor
+        self.sentiment, self.mean = [], []
+
+    def decide(self, state, period):
+        ahead = self.foreign.instance.horizon - period
+        self.sentiment.append(self.foreign.demand.sentiment(period, ahead))
+        self.mean.append(self.foreign.demand.mean(period, ahead)[0, 0])
+        decision = self.policy.decide(state, period)
+        return Decision(order=decision.order * self.factor(period))
+
+
+@pytest.mark.parametrize("backlog", [True, False])
+@pytest.mark.parametrize(
+    "factor", [lambda t: 9.0, lambda t: 0.3, lambda t: t % 9 > 4], ids=["well", "badly", "in turns"]
+)
+def test_demand_follows_goodwill(backlog, factor):
+    """The current period's multiplier is the one drawn with; later ones are right if all is met."""
+    env = gym_invmgmt.CoreEnv(demand_config=GOODWILL, backlog=backlog, num_periods=30)
+    foreign = read_gym_invmgmt(env, goodwill=True)
+    watched = Watched(foreign, factor)
+    play(env, foreign, watched, 3)
+    np.testing.assert_allclose([path[0] for path in watched.sentiment], env.GW, rtol=1e-12)
+    met = env.U.sum(axis=1) == 0
+    plain = gym_invmgmt.CoreEnv(demand_config=GOODWILL | {"use_goodwill": False}, backlog=backlog)
+    base = read_gym_invmgmt(plain).demand.mean(0, 30)[0, 0]
+    for t in range(30):
+        missed = np.flatnonzero(~met[t:])
+        right = 1 + (missed[0] if len(missed) else 30)
+        np.testing.assert_allclose(watched.sentiment[t][:right], env.GW[t : t + right], rtol=1e-12)
+        np.testing.assert_allclose(watched.mean[t], base[t:] * watched.sentiment[t], rtol=1e-9)
+    assert 0 < met.sum() < 30  # it grew and fell
+
+
+def test_given_demand_follows_goodwill():
+    """Links with user_D are multiplied too, as theirs are."""
+    given = np.full(20, 10.0)
+    env = gym_invmgmt.CoreEnv(user_D={(1, 0): given}, demand_config=GOODWILL, num_periods=20)
+    foreign = read_gym_invmgmt(env, goodwill=True)
+    watched = Watched(foreign, lambda t: t % 9 > 4)
+    play(env, foreign, watched, 3)
+    assert env.GW.min() < 0.95
+    np.testing.assert_allclose([path[0] for path in watched.mean], env.D[:, 0], rtol=1e-12)
+    drawn = foreign.demand.sample(2, 4, 3, np.random.default_rng(0))[1, 0, 0]
+    np.testing.assert_array_equal(drawn, foreign.demand.mean(4, 3)[0, 0])
 
 
 def test_the_published_oracle_is_reproduced(shared_data):
