@@ -64,7 +64,7 @@ def _line(row: Row) -> str:
 
 
 def _write(name: str, rows: list[Row], path: str) -> None:
-    from optrl.comparison.identity import code_version, library_versions
+    from optrl.identity import code_version, library_versions
     from optrl.planning.json_text import json_text
     from optrl.tables.atomic import write_file
 

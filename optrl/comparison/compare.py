@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from optrl.comparison.contender import Entry, contenders
-from optrl.comparison.identity import code_version, hash_of, instance_hash, library_versions
 from optrl.comparison.measurement import Measurement, join
 from optrl.comparison.result import Comparison, Settings
 from optrl.comparison.run_folder import RunFolder
@@ -20,6 +19,7 @@ from optrl.comparison.statistics import looks
 from optrl.demand.base import DemandModel
 from optrl.demand.fit import fit
 from optrl.errors import OptrlError
+from optrl.identity import code_version, hash_of, instance_hash, library_versions
 from optrl.instance import Instance
 from optrl.testbeds.base import TestBed
 

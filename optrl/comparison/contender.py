@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from optrl.comparison.identity import source_hash
 from optrl.demand.base import DemandModel
 from optrl.errors import OptrlError
 from optrl.evaluation.judge import BOUND
+from optrl.identity import source_hash
 from optrl.instance import Instance
 from optrl.policies import find
 from optrl.policies.base import Policy

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from optrl_formulations.network import FloatArray
 
-from optrl.comparison.identity import hash_of
 from optrl.errors import OptrlError
+from optrl.identity import hash_of
 from optrl.planning.json_text import json_text
 from optrl.tables.atomic import write_file
 

@@ -16,10 +16,10 @@ from polars.testing import assert_frame_equal
 
 import optrl
 from optrl.comparison.contender import Trained
-from optrl.comparison.identity import IdentityError, hash_of, instance_hash
 from optrl.comparison.result import Comparison
 from optrl.comparison.scenarios import Scenarios
 from optrl.demand.fit import fit
+from optrl.identity import IdentityError, hash_of, instance_hash
 from optrl.instance import Instance
 from optrl.testing import random_instance
 
@@ -29,7 +29,7 @@ SCRIPT = """
 import sys
 import numpy as np, torch
 import optrl
-from optrl.comparison.identity import code_version
+from optrl.identity import code_version
 from optrl.testing import random_instance
 torch.set_num_threads(1)
 print(code_version(), flush=True)
