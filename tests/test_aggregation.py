@@ -10,8 +10,8 @@ from optrl_formulations.network import Network, NodeKind, Resource
 from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.aggregation import aggregate_customers
-from optrl.policies.coarse import with_root
-from optrl.policies.stage_problem import StageProblem, StageState
+from optrl.stages.coarse import with_root
+from optrl.stages.stage_problem import StageProblem, StageState
 from optrl.testing import random_instance
 
 SEEDS = st.integers(0, 2**32 - 1)

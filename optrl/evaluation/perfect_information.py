@@ -16,10 +16,10 @@ from optrl_formulations.replenishment_data import Delivery
 from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.instance import Instance
-from optrl.policies.coarse import CoarseView, with_root
-from optrl.policies.stage_problem import StageProblem
 from optrl.simulation.arrivals import Underway
 from optrl.simulation.dynamics import Dynamics
+from optrl.stages.coarse import CoarseView, with_root
+from optrl.stages.stage_problem import StageProblem
 
 
 @dataclass(frozen=True)

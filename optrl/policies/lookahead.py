@@ -30,13 +30,13 @@ from optrl_formulations.scenario_tree import ScenarioTree
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.policies.base import ProgramReport
-from optrl.policies.coarse import CoarseView, with_root
 from optrl.policies.planned import PlannedFlows
 from optrl.policies.safety import SafetyValues
 from optrl.policies.sourcing import Sourcing
-from optrl.policies.stage_problem import FrozenRule, StageProblem, StageSolution
 from optrl.simulation.state import Decision, State
 from optrl.solver.highs import Progress
+from optrl.stages.coarse import CoarseView, with_root
+from optrl.stages.stage_problem import FrozenRule, StageProblem, StageSolution
 
 # Cheapest lanes kept into each merged customer: on examples/iowa the program loses 0.01 % by the
 # others and is 2.8 times smaller.

@@ -26,11 +26,11 @@ from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
-from optrl.policies.coarse import CoarseView
 from optrl.policies.lookahead import default_horizon, elastic
 from optrl.policies.sourcing import Sourcing
-from optrl.policies.stage_problem import StageProblem
 from optrl.simulation.state import Decision, State
+from optrl.stages.coarse import CoarseView
+from optrl.stages.stage_problem import StageProblem
 
 # Paths drawn for each path of the tree, to form strata of the periods that branch.
 _DRAWS = 32

@@ -25,10 +25,10 @@ from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
-from optrl.policies.coarse import CoarseView
 from optrl.policies.lookahead import elastic
 from optrl.policies.sourcing import Sourcing
 from optrl.simulation.state import Decision, State
+from optrl.stages.coarse import CoarseView
 
 # Keeps the sample apart from demand that a caller draws with the same seed.
 _STREAM = 7_201

@@ -14,8 +14,8 @@ from optrl_formulations.replenishment_data import ReplenishmentData
 from optrl_formulations.replenishment_layout import ReplenishmentLayout
 from optrl_formulations.scenario_tree import ScenarioTree
 
-from optrl.policies.stage_problem import StageSolution
 from optrl.solver import Model
+from optrl.stages.stage_problem import StageSolution
 
 KINDS = {"S": "supplier", "C": "customer"}
 BY_LANE = ("lane_cost", "fixed_cost", "lot_size", "minimum_quantity", "setup_time")

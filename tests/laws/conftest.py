@@ -16,10 +16,10 @@ from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.instance import Instance
 from optrl.policies.planned import PlannedDecisions, PlannedFlows
-from optrl.policies.stage_problem import StageSolution
 from optrl.simulation.rollout import simulate
 from optrl.simulation.trajectory import Trajectory
 from optrl.solver import Model, Solution
+from optrl.stages.stage_problem import StageSolution
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from optrl.demand.paths import steady
 from optrl.demand.poisson import Poisson
 from optrl.evaluation.perfect_information import perfect_information
 from optrl.policies.base_stock import BaseStock
-from optrl.policies.coarse import CoarseView, with_root
 from optrl.policies.lookahead import Lookahead
 from optrl.policies.planned import PlannedDecisions
-from optrl.policies.stage_problem import StageProblem
 from optrl.simulation.rollout import simulate
 from optrl.solver import InfeasibleError
+from optrl.stages.coarse import CoarseView, with_root
+from optrl.stages.stage_problem import StageProblem
 from optrl.testing import random_instance
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -11,8 +11,8 @@ from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.aggregation import Aggregation, aggregate_customers
 from optrl.instance import Instance
-from optrl.policies.stage_problem import FrozenRule, StageProblem, StageSolution, StageState
 from optrl.simulation.state import State
+from optrl.stages.stage_problem import FrozenRule, StageProblem, StageSolution, StageState
 
 
 @dataclass(frozen=True)

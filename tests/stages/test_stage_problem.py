@@ -11,8 +11,8 @@ from optrl_formulations.replenishment_data import ReplenishmentData, StockValue
 from optrl_formulations.replenishment_layout import ReplenishmentLayout
 from optrl_formulations.scenario_tree import ScenarioTree
 
-from optrl.policies.stage_problem import StageProblem, StageState
 from optrl.solver import InfeasibleError, Model
+from optrl.stages.stage_problem import StageProblem, StageState
 from optrl.testing import random_instance
 
 TREES = {"chain": ScenarioTree.chain(4), "branching": ScenarioTree.branching([2, 1, 2])}

@@ -1,0 +1,1 @@
+"""One problem cut into blocks of items or stages of time, joined by prices and value functions."""
