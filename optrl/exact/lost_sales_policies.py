@@ -81,6 +81,29 @@ def capped_base_stock(level: int, cap: int) -> OrderRule:
     return lambda states: np.minimum(np.maximum(level - states.sum(axis=1), 0), cap)
 
 
+def expected_at_arrival(problem: LostSales, values: FloatArray, largest_order: int) -> FloatArray:
+    """Expected value of the stock left when the order of this period arrives, before it is added.
+
+    Args:
+        problem: The problem.
+        values: Value of 0, 1, ... left, shape (largest position + 1,).
+        largest_order: Largest single order in the pipeline.
+
+    Returns:
+        By pipeline x[1], ..., x[L-1] and then stock x[0].
+    """
+    size = len(values)
+    law = problem.demand.leftover(size)
+    table: FloatArray = law @ values
+    for _ in range(problem.lead_time - 1):
+        # One period earlier: what is left, plus what arrives next.
+        ahead = np.minimum(
+            np.arange(size)[None, :] + np.arange(largest_order + 1)[:, None], size - 1
+        )
+        table = np.moveaxis(table[..., ahead], -2, 0) @ law.T
+    return table
+
+
 @dataclass(frozen=True)
 class Projection:
     """Expected stock when the next order arrives, before it is added.
@@ -98,16 +121,8 @@ class Projection:
     @cached_property
     def table(self) -> FloatArray:
         """By pipeline x[1], ..., x[L-1] and then stock x[0]."""
-        size = self.largest_position + 1
-        law = self.problem.demand.leftover(size)
-        table: FloatArray = law @ np.arange(size, dtype=float)
-        for _ in range(self.problem.lead_time - 1):
-            # One period earlier: what is left, plus what arrives next.
-            ahead = np.minimum(
-                np.arange(size)[None, :] + np.arange(self.largest_order + 1)[:, None], size - 1
-            )
-            table = np.moveaxis(table[..., ahead], -2, 0) @ law.T
-        return table
+        left = np.arange(self.largest_position + 1, dtype=float)
+        return expected_at_arrival(self.problem, left, self.largest_order)
 
     def at(self, states: IntArray) -> FloatArray:
         """Projected stock of states (n, L), shape (n,)."""
@@ -126,6 +141,53 @@ def projected_inventory_level(projection: Projection, level: float) -> OrderRule
         return np.maximum(missing, 0).astype(np.int64)
 
     return rule
+
+
+@dataclass(frozen=True)
+class MyopicOrders:
+    """The order that makes the expected cost of the period of its arrival smallest.
+
+    That is the smallest z with P(X + z >= D) >= p / (p + h), X being the stock left when the
+    order arrives and D the demand of that period. Orders and positions keep the limits of
+    `LostSales.limits`: with position x, X >= x - (demand until then), so that the last unit of a
+    larger order would be left over with at least that probability.
+
+    Attributes:
+        problem: The problem.
+
+    Source: Zipkin (2008), Operations Research 56(5), section 3; Morton (1971), The
+    near-myopic nature of the lagged-proportional-cost inventory problem with lost sales,
+    Operations Research 19(7).
+    """
+
+    problem: LostSales
+
+    @property
+    def largest_position(self) -> int:
+        """Stock and pipeline never exceed it after an order."""
+        return int(self.problem.limits()[-1])
+
+    @cached_property
+    def table(self) -> IntArray:
+        """Orders by pipeline x[1], ..., x[L-1] and then stock x[0]."""
+        largest, size = int(self.problem.limits()[0]), self.largest_position + 1
+        covered = np.cumsum(self.problem.demand.padded(size + largest))
+        orders: IntArray = np.zeros((largest + 1,) * (self.problem.lead_time - 1) + (size,), int)
+        for order in range(largest):
+            safe = expected_at_arrival(self.problem, covered[order : order + size], largest)
+            orders += safe < self.problem.ratio - 1e-12
+        return orders
+
+    def __call__(self, states: IntArray) -> IntArray:
+        """Orders of states (n, L), shape (n,)."""
+        pipeline = tuple(states[:, k] for k in range(1, self.problem.lead_time))
+        return np.asarray(self.table[(*pipeline, states[:, 0])])
+
+
+def myopic(problem: LostSales) -> Best:
+    """The myopic policy, which has no parameters."""
+    rule = MyopicOrders(problem)
+    return Best((), evaluate(problem, rule, rule.largest_position), 1)
 
 
 @dataclass(frozen=True)

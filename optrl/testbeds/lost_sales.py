@@ -31,6 +31,7 @@ from optrl.exact.lost_sales_policies import (
     best_base_stock,
     best_capped_base_stock,
     best_projected_inventory_level,
+    myopic,
 )
 from optrl.testbeds.base import Row, TestBed
 from optrl.testbeds.building import build, results
@@ -42,6 +43,7 @@ _POLICIES: tuple[tuple[str, Callable[[LostSales], Best], tuple[str, ...]], ...] 
     ("base_stock", best_base_stock, ("level",)),
     ("capped_base_stock", best_capped_base_stock, ("level", "cap")),
     ("projected_inventory_level", best_projected_inventory_level, ("level",)),
+    ("myopic", myopic, ()),
 )
 
 
@@ -185,7 +187,7 @@ def exact_rows(bed: LostSalesBed) -> Iterator[Row]:
         printed = "" if known is None else f"{100 * (known / bed.published['optimal'] - 1):.2f} %"
         yield Row(
             bed.name,
-            f"{policy} ({values})",
+            f"{policy} ({values})" if values else policy,
             best.cost.cost,
             optimum,
             solution.lower,

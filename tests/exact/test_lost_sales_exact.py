@@ -8,12 +8,14 @@ from optrl.exact.distribution import DemandDistribution
 from optrl.exact.errors import ExactError
 from optrl.exact.lost_sales import LostSales, solve
 from optrl.exact.lost_sales_policies import (
+    MyopicOrders,
     Projection,
     base_stock,
     best_capped_base_stock,
     best_projected_inventory_level,
     capped_base_stock,
     evaluate,
+    myopic,
     projected_inventory_level,
 )
 from optrl.policies.base_stock import BaseStock
@@ -160,3 +162,32 @@ def test_simulate_is_used_with_an_empty_first_system():
     run = simulate(bed.instance, BaseStock.at_level(bed.instance, 12), demand, seed=0)
     assert bed.instance.on_hand.sum() == 0
     assert run.periods == bed.warm_up + bed.periods
+
+
+def test_myopic_costs_what_zipkin_prints():
+    """Poisson, p = 4, L = 4: 5.06 (Zipkin 2008, Table 3); above the optimum, and growing with L."""
+    costs = [myopic(LostSales(POISSON, 1.0, 4.0, lead)).cost.cost for lead in (1, 2, 3, 4)]
+    assert costs[-1] == pytest.approx(5.06, abs=0.005)
+    optima = [4.04071, 4.39530, 4.59872, 4.72853]
+    gaps = [cost / optimum - 1 for cost, optimum in zip(costs, optima, strict=True)]
+    assert all(gap > 0.01 for gap in gaps)
+    assert gaps == sorted(gaps)
+
+
+@pytest.mark.parametrize("law", [POISSON, DemandDistribution.uniform(0, 6)])
+def test_myopic_orders_have_the_least_cost_in_their_period(law):
+    """Brute force over orders and both demands until arrival, in every state reached."""
+    problem = LostSales(law, 1.0, 9.0, 2)
+    rule = MyopicOrders(problem)
+    demand = np.arange(len(law.probability))
+    size = rule.largest_position + int(problem.limits()[0]) + 1
+    stage = problem.stage_cost(2 * size)
+    for stock in range(14):
+        for due in range(int(problem.limits()[0]) + 1):
+            state = np.array([[stock, due]])
+            left = np.maximum(np.maximum(stock - demand, 0)[:, None] + due - demand, 0)
+            weight = law.probability[:, None] * law.probability
+            costs = [(stage[left + z] * weight).sum() for z in range(int(problem.limits()[0]) + 2)]
+            order = int(rule(state)[0])
+            assert costs[order] <= min(costs) + 1e-9
+            assert order == 0 or costs[order - 1] > costs[order] - 1e-9
