@@ -2,68 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Protocol
 
-import numpy as np
-import torch
-from optrl_formulations.network import BoolArray, FloatArray, NodeKind
+from optrl_formulations.network import FloatArray
 from torch import Tensor
 
 from optrl.demand.base import DemandModel
-from optrl.errors import OptrlError
+from optrl.env.lane_coding import LaneCoding
+from optrl.env.level_coding import LevelCoding
+from optrl.env.settings import ActionKind, EncodingError, EncodingSettings
 from optrl.instance import Instance
 from optrl.simulation.state import State
 
-ActionKind = Literal["order", "order_up_to"]
+__all__ = ["ActionKind", "Coding", "Encoding", "EncodingError", "EncodingSettings"]
 
 
-class EncodingError(OptrlError):
-    """An environment cannot be made of the instance or its settings."""
+class Coding(Protocol):
+    """A way to encode; `agents` rows of observations and actions belong to each scenario."""
 
+    @property
+    def agents(self) -> int:
+        """Agents that act in a scenario."""
+        ...
 
-@dataclass(frozen=True)
-class EncodingSettings:
-    """How states and actions are encoded.
+    @property
+    def size(self) -> int:
+        """Length of an agent's observation."""
+        ...
 
-    Attributes:
-        actions: ``order``: the action is the quantity ordered; ``order_up_to``: it is a level that
-            the inventory position of the lane's destination is raised to.
-        largest: Order or level at action 1, in periods of the item's whole expected demand; for
-            levels the longest lead time is added to it. A lane's largest quantity lowers it.
-        whole: Whether orders are rounded to whole units.
-        forecast: Periods of expected demand, from the current one on, in the observation.
-        clock: Whether the share of the horizon that is over is in the observation; leave it out
-            where episodes stand for a longer run.
-    """
+    @property
+    def actions(self) -> int:
+        """Length of an agent's action."""
+        ...
 
-    actions: ActionKind = "order"
-    largest: float = 2.0
-    whole: bool = False
-    forecast: int = 1
-    clock: bool = True
+    @property
+    def scale(self) -> FloatArray:
+        """Expected demand of each item a period, shape (N,)."""
+        ...
 
-    def __post_init__(self) -> None:
-        if self.actions not in ("order", "order_up_to"):
-            raise EncodingError(f"actions is {self.actions!r}; choose 'order' or 'order_up_to'")
-        if not self.largest > 0 or self.forecast < 0:
-            raise EncodingError(
-                f"largest is {self.largest} and forecast {self.forecast}; they must be above 0 "
-                "and at least 0"
-            )
+    def observe(self, state: State, period: int) -> Tensor:
+        """Observations, float32, shape (S * agents, size), the agents of a scenario together."""
+        ...
+
+    def orders(self, action: Tensor, state: State, period: int) -> Tensor:
+        """Orders of actions (S * agents, actions), shape (S, N, replenishment lanes)."""
+        ...
 
 
 class Encoding:
-    """Encodes the states and actions of one instance.
+    """Encodes the states and actions of one instance as its settings say.
 
-    The observation lists, in this order: stock, then pipeline by arrival (1, 2, ... periods ahead),
-    of each item and stocking node that a lane or demand of the item touches; where demand waits,
-    the backlog of each item and demand node; expected demand of the next periods at each; the share
-    of the horizon that is over (`EncodingSettings.clock`). Quantities are in periods of the item's
-    whole expected demand.
-
-    An action has an entry in [-1, 1] for each item and replenishment lane it may use; -1 is no
-    order (or level 0) and 1 the largest.
+    See `optrl.env.lane_coding` for one agent that decides all lanes, and
+    `optrl.env.level_coding` for items as agents that move the levels of a classical rule.
 
     Args:
         instance: The instance.
@@ -74,101 +64,35 @@ class Encoding:
     def __init__(
         self, instance: Instance, demand: DemandModel, settings: EncodingSettings | None = None
     ) -> None:
-        network = instance.network
         self.instance, self.demand = instance, demand
         self.settings = settings or EncodingSettings()
-        mean = demand.mean(instance.start, max(1, instance.horizon)).sum(axis=1).mean(axis=1)
-        self.scale: FloatArray = np.where(mean > 0, mean, 1.0)
-        lanes = network.replenishment_lanes
-        self._pairs = _where(network.allowed[:, lanes])
-        self._stocked = _where(_stocked(instance))
-        demanded = np.zeros((len(network.items), len(network.nodes)), dtype=bool)
-        demanded[:, demand.nodes] = True
-        self._demanded = _where(demanded)
-        self._waits = network.unmet == "backorder"
-        longest: int = max((p.fraction.shape[1] - 1 for p in instance.arrivals), default=0)
-        self._slots = int(max(network.longest_lead_time, longest, instance.due.shape[2]))
-        item, lane = self._pairs
-        per_item = torch.from_numpy(self.scale)
-        largest = self.settings.largest + (
-            self._slots if self.settings.actions == "order_up_to" else 0
-        )
-        self._largest = largest * per_item[item]
-        if self.settings.actions == "order":
-            cap = torch.from_numpy(network.maximum_quantity[:, lanes])[item, lane]
-            self._largest = torch.minimum(self._largest, cap)
-        self._destination = torch.from_numpy(network.destination[lanes])
-        self._per_item = per_item
-        self._shape = (len(network.items), len(lanes))
+        kind = LevelCoding if self.settings.actions == "levels" else LaneCoding
+        self.coding: Coding = kind(instance, demand, self.settings)
+
+    @property
+    def agents(self) -> int:
+        """Rows of observations and actions that belong to a scenario."""
+        return self.coding.agents
+
+    @property
+    def scale(self) -> FloatArray:
+        """Expected demand of each item a period, shape (N,)."""
+        return self.coding.scale
 
     @property
     def size(self) -> int:
         """Length of an observation."""
-        demanded = len(self._demanded[0])
-        return (
-            len(self._stocked[0]) * (1 + self._slots)
-            + demanded * (int(self._waits) + self.settings.forecast)
-            + int(self.settings.clock)
-        )
+        return self.coding.size
 
     @property
     def actions(self) -> int:
         """Length of an action."""
-        return len(self._pairs[0])
+        return self.coding.actions
 
     def observe(self, state: State, period: int) -> Tensor:
-        """Observations, float32, shape (S, `size`)."""
-        scenarios = state.on_hand.shape[0]
-        item, node = self._stocked
-        scale = self._per_item.to(state.on_hand.dtype)
-        due = state.due[:, item, node]
-        due = torch.nn.functional.pad(due, (0, self._slots - due.shape[2]))
-        parts = [
-            state.on_hand[:, item, node] / scale[item],
-            (due / scale[item, None]).flatten(1),
-        ]
-        item, node = self._demanded
-        if self._waits:
-            parts.append(state.backlog[:, item, node] / scale[item])
-        if self.settings.forecast:
-            expected = self.demand.mean(period, self.settings.forecast) / self.scale[:, None, None]
-            row = torch.from_numpy(np.ascontiguousarray(expected)).to(scale.dtype).flatten()
-            parts.append(row.expand(scenarios, -1))
-        if self.settings.clock:
-            over = (period - self.instance.start) / max(1, self.instance.horizon)
-            parts.append(scale.new_full((scenarios, 1), over))
-        return torch.cat(parts, dim=1).float()
+        """Observations, float32, shape (S * `agents`, `size`)."""
+        return self.coding.observe(state, period)
 
-    def orders(self, action: Tensor, state: State) -> Tensor:
-        """Orders of actions (S, `actions`), shape (S, N, replenishment lanes)."""
-        dtype = state.on_hand.dtype
-        share = (action.to(dtype).clamp(-1, 1) + 1) / 2
-        quantity = share * self._largest.to(dtype)
-        item, lane = self._pairs
-        if self.settings.actions == "order_up_to":
-            node = self._destination[lane]
-            position = state.on_hand + state.in_transit - state.backlog
-            quantity = (quantity - position[:, item, node]).clamp(min=0)
-        if self.settings.whole:
-            quantity = quantity.round()
-        order = torch.zeros(action.shape[0], *self._shape, dtype=dtype)
-        order[:, item, lane] = quantity
-        return order
-
-
-def _where(mask: BoolArray) -> tuple[Tensor, Tensor]:
-    first, second = np.nonzero(mask)
-    return torch.from_numpy(first), torch.from_numpy(second)
-
-
-def _stocked(instance: Instance) -> BoolArray:
-    """Items and stocking nodes where stock may be, shape (N, V)."""
-    network = instance.network
-    held = (instance.on_hand > 0) | (instance.due.sum(axis=2) > 0)
-    held[:, instance.demand.nodes] = True
-    for end in (network.origin, network.destination):
-        item, lane = np.nonzero(network.allowed)
-        held[item, end[lane]] = True
-    stocking: BoolArray = network.kind == NodeKind.STOCKING
-    kept: BoolArray = held & stocking[None, :]
-    return kept
+    def orders(self, action: Tensor, state: State, period: int) -> Tensor:
+        """Orders of actions (S * `agents`, `actions`), shape (S, N, replenishment lanes)."""
+        return self.coding.orders(action, state, period)

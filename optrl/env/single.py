@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optrl_formulations.network import FloatArray
 
 from optrl.demand.base import DemandModel
-from optrl.env.encoding import EncodingSettings
+from optrl.env.encoding import EncodingError, EncodingSettings
 from optrl.env.episodes import Episodes
 from optrl.instance import Instance
 
@@ -22,10 +22,24 @@ Space = gymnasium.spaces.Box[np.float32]
 
 
 def spaces(episodes: Episodes) -> tuple[Space, Space]:
-    """Observation and action space of one environment."""
+    """Observation and action space of one agent."""
     encoding = episodes.encoding
     observed = gymnasium.spaces.Box(-np.inf, np.inf, (encoding.size,), np.float32)
     return observed, gymnasium.spaces.Box(-1.0, 1.0, (encoding.actions,), np.float32)
+
+
+def check_single(episodes: Episodes) -> None:
+    """Refuse encodings of several agents.
+
+    Raises:
+        EncodingError: If a scenario has more than one agent.
+    """
+    if episodes.encoding.agents > 1:
+        raise EncodingError(
+            "an encoding whose items are agents (actions 'levels') has as many rows of "
+            "observations as items, and Gymnasium's environments have one: choose 'order' or "
+            "'order_up_to', or train with `optrl train`"
+        )
 
 
 class InventoryEnv(gymnasium.Env[Array, Array]):
@@ -62,6 +76,7 @@ class InventoryEnv(gymnasium.Env[Array, Array]):
         self.episodes = Episodes(
             instance, demand, settings, paths=paths, cost_scale=cost_scale, dtype=dtype
         )
+        check_single(self.episodes)
         self.truncates = truncates
         self.observation_space, self.action_space = spaces(self.episodes)
 

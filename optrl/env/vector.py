@@ -15,7 +15,7 @@ from optrl_formulations.network import FloatArray
 from optrl.demand.base import DemandModel
 from optrl.env.encoding import EncodingSettings
 from optrl.env.episodes import Episodes
-from optrl.env.single import Array, spaces
+from optrl.env.single import Array, check_single, spaces
 from optrl.instance import Instance
 
 
@@ -56,6 +56,7 @@ class InventoryVectorEnv(gymnasium.vector.VectorEnv[Array, Array, NDArray[Any]])
         self.episodes = Episodes(
             instance, demand, settings, paths=paths, cost_scale=cost_scale, dtype=dtype
         )
+        check_single(self.episodes)
         self.truncates = truncates
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = spaces(self.episodes)

@@ -22,6 +22,9 @@ class BatchedVecEnv(VecEnv):
     The horizon's end is reported as ``TimeLimit.truncated`` where `truncates`, so that the learner
     bootstraps with its value function there.
 
+    Where a scenario has several agents (`Encoding.agents`), each is an environment of its own to
+    the learner.
+
     Args:
         episodes: What is simulated.
         environments: Number of episodes side by side.
@@ -40,11 +43,12 @@ class BatchedVecEnv(VecEnv):
         self._actions = torch.zeros(0)
         self.costs: list[float] = []
         self.render_mode = None
-        super().__init__(environments, *spaces(episodes))
+        self._scenarios = environments
+        super().__init__(environments * episodes.encoding.agents, *spaces(episodes))
 
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes."""
-        return self.episodes.reset(self.generator, self.num_envs).numpy()
+        return self.episodes.reset(self.generator, self._scenarios).numpy()
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Take the actions of the next step."""
@@ -56,7 +60,7 @@ class BatchedVecEnv(VecEnv):
         """Carry out one period; keeps the mean cost of the period in `costs`."""
         following, done = self.episodes.step(self._actions)
         observed = following.numpy()
-        total = sum(done.cost.values(), np.zeros(self.num_envs))
+        total = sum(done.cost.values(), np.zeros(self._scenarios))
         self.costs.append(float(total.mean()))
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done.over:

@@ -273,4 +273,4 @@ class PPOPolicy:
         with torch.no_grad():
             observed = self.encoding.observe(state, period)
             mean = self.model.policy.get_distribution(observed).mode()
-        return Decision(order=self.encoding.orders(mean, state))
+        return Decision(order=self.encoding.orders(mean, state, period))

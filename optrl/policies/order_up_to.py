@@ -49,6 +49,16 @@ def row_tensor(values: FloatArray) -> Tensor:
     return torch.from_numpy(np.array(values.T, order="C"))[:, None]
 
 
+class _ScaledLevels:
+    """Levels multiplied by factors (M, S, N) of the scenarios at hand."""
+
+    def __init__(self, levels: PeriodTensor | _ScaledLevels, factor: Tensor) -> None:
+        self._levels, self._factor = levels, factor
+
+    def at(self, period: int, like: Tensor) -> Tensor:
+        return self._levels.at(period, like) * self._factor.to(like.dtype)
+
+
 class _Feeding:
     """Orders of nodes below, added up at their suppliers.
 
@@ -100,7 +110,7 @@ class LevelPolicy(ABC):
         self.items = items
         sourcing = self.sourcing = self._whole.for_items(items)
         network = sourcing.network
-        self._level = PeriodTensor(self.levels, items)
+        self._level: PeriodTensor | _ScaledLevels = PeriodTensor(self.levels, items)
         self._every = Rows(np.arange(len(sourcing.stocking)), len(sourcing.stocking))
         nodes = len(network.nodes)
         self._stocking = Rows(sourcing.stocking, nodes)
@@ -126,6 +136,16 @@ class LevelPolicy(ABC):
         self._lots = (row_tensor(lot), row_tensor(minimum)) if rounds_up else None
         loses = bool((sourcing.arriving < 1).any())
         self._inflation = row_tensor(1 / sourcing.arriving) if loses else None
+
+    def scaled(self, factor: Tensor) -> Self:
+        """The policy with its levels multiplied, for as many scenarios as there are factors.
+
+        Args:
+            factor: By stocking node, scenario and item, shape (M, S, N).
+        """
+        part = copy.copy(self)
+        part._level = _ScaledLevels(self._level, factor)
+        return part
 
     def decide(self, state: State, period: int) -> Decision:
         """Order what is missing to the levels of `period`."""

@@ -55,7 +55,9 @@ def test_rewards_are_the_simulated_cost(unmet, actions):
     draws, orders, rewards, over = episodes._draws, [], [], False
     while not over:
         action = torch.from_numpy(generator.uniform(-1, 1, (3, episodes.encoding.actions)))
-        orders.append(episodes.encoding.orders(action, episodes.state))
+        orders.append(
+            episodes.encoding.orders(action, episodes.state, instance.start + len(orders))
+        )
         _, done = episodes.step(action)
         rewards.append(done.reward)
         over = done.over
@@ -105,8 +107,8 @@ def test_actions_span_no_order_to_the_largest():
         EncodingSettings(largest=2.3, whole=True),
     ):
         encoding = Encoding(instance, model, settings)
-        low = encoding.orders(-torch.ones(1, encoding.actions), state.state)
-        high = encoding.orders(torch.ones(1, encoding.actions), state.state)
+        low = encoding.orders(-torch.ones(1, encoding.actions), state.state, instance.start)
+        high = encoding.orders(torch.ones(1, encoding.actions), state.state, instance.start)
         assert float(low.abs().max()) == 0.0
         for k, lane in enumerate(lanes):
             if not instance.network.allowed[0, lane]:
