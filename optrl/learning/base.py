@@ -68,9 +68,10 @@ class TrainingState:
 class LearnerSettings:
     """What every learner can be told; a learner's own settings derive from it.
 
-    A derived class is a frozen dataclass of numbers, truth values, texts, None and tuples of them,
-    and checks them in `__post_init__` (call this one's first). It is made from texts
-    (``--set name=value``) and from JSON by its annotations; see `optrl.learning.settings`.
+    A derived class is a frozen dataclass of numbers, truth values, texts, None, tuples of them and
+    further dataclasses of such, all with defaults, and checks them in `__post_init__` (call this
+    one's first). It is made from texts (``--set name=value``) and from JSON by its annotations;
+    see `optrl.learning.settings`.
 
     Attributes:
         updates: Updates in total.

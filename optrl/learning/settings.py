@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,33 +22,23 @@ def settings_from(kind: type[S], given: Mapping[str, Any]) -> S:
     Args:
         kind: The class.
         given: Values by name; JSON values, or texts such as ``"1e-3"``, ``"64,64"`` or ``"none"``.
+            Fields of settings within settings are named with a dot.
 
     Raises:
         TrainingError: If a name is unknown, a value is not of the kind its field takes, or the
             class refuses it.
     """
-    defaults = {field.name: field.default for field in fields(kind)}
-    for name in given:
-        if name not in defaults:
-            near = difflib.get_close_matches(name, defaults, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise TrainingError(
-                f"setting {name!r} is unknown: {hint}there is {', '.join(defaults)}"
-            )
-    values = {
-        name: _parsed(value, isinstance(defaults[name], tuple)) if isinstance(value, str) else value
-        for name, value in given.items()
-    }
+    values = _values(kind, given)
     try:
         settings = TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        raise TrainingError(f"setting {name} is {given.get(name)!r}: {first['msg']}") from error
-    for name in defaults:
-        value = getattr(settings, name)
+        name = ".".join(part for part in first["loc"] if isinstance(part, str))
+        raise TrainingError(f"setting {name} is {first['input']!r}: {first['msg']}") from error
+    for field in fields(settings):
+        value = getattr(settings, field.name)
         if isinstance(value, float) and not math.isfinite(value):
-            raise TrainingError(f"setting {name} is {value}; it must be a finite number")
+            raise TrainingError(f"setting {field.name} is {value}; it must be a finite number")
     return settings
 
 
@@ -73,6 +63,36 @@ def settings_as_json(settings: LearnerSettings) -> dict[str, Any]:
     """Settings as JSON holds them, so that what was read compares equal to what was written."""
     result: dict[str, Any] = json.loads(json.dumps(asdict(settings), allow_nan=False))
     return result
+
+
+def _values(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given, checked for unknown names; dotted names and texts resolved."""
+    defaults = {field.name: _default(field) for field in fields(kind)}
+    values: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {}
+    for full, value in given.items():
+        name, dot, rest = full.partition(".")
+        if name not in defaults or (dot and not is_dataclass(defaults[name])):
+            near = difflib.get_close_matches(full, defaults, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise TrainingError(
+                f"setting {full!r:.100} is unknown: {hint}there is {', '.join(defaults)}"
+            )
+        default = defaults[name]
+        if dot:
+            parts.setdefault(name, {})[rest] = value
+        elif is_dataclass(default) and isinstance(value, Mapping):
+            parts.setdefault(name, {}).update(value)
+        else:
+            several = isinstance(default, tuple)
+            values[name] = _parsed(value, several) if isinstance(value, str) else value
+    for name, inner in parts.items():
+        values[name] = _values(type(defaults[name]), inner)
+    return values
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _parsed(text: str, several: bool) -> str | list[str] | None:

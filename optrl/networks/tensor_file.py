@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from optrl.errors import OptrlError
@@ -74,7 +74,7 @@ def write_tensor_file(
     # One key, since the order of several differs from one process to the next.
     metadata = {_KEY: json.dumps(about, sort_keys=True)}
     with write_file(path) as temporary:
-        save_file(plain, temporary, metadata)
+        temporary.write_bytes(save(plain, metadata))
 
 
 def read_tensor_file(
