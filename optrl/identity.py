@@ -21,7 +21,7 @@ import networkx as nx
 import numpy as np
 import optrl_formulations
 
-import optrl
+from optrl._version import __version__
 from optrl.errors import OptrlError
 from optrl.instance import Instance
 
@@ -54,13 +54,12 @@ def hash_of(value: object) -> str:
 def code_version() -> str:
     """Version of optrl and the first 16 hexadecimal digits of the hash of its source."""
     digest = hashlib.sha256()
-    for package in (optrl, optrl_formulations):
-        root = Path(inspect.getfile(package)).parent
+    for root in (Path(__file__).parent, Path(inspect.getfile(optrl_formulations)).parent):
         for path in sorted(root.rglob("*.py")):
             part = path.relative_to(root)
             if part.parts[0] not in _WITHOUT:
                 digest.update(part.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return f"{optrl.__version__}+{digest.hexdigest()[:16]}"
+    return f"{__version__}+{digest.hexdigest()[:16]}"
 
 
 @cache
