@@ -107,17 +107,43 @@ class NetworkState:
 
         On lanes with an `ArrivalProfile` it is what is expected given what has arrived so far.
         """
-        rows = []
-        for k in range(self.places.longest):
+        if not self.places.longest:
+            return self.on_hand.new_zeros(*self.on_hand.shape, 0)
+        return torch.stack([self._due_in(k) for k in range(self.places.longest)]).permute(
+            2, 3, 1, 0
+        )
+
+    def _due_in(self, k: int) -> Tensor:
+        """What arrives k + 1 periods from now, shape (V, S, N)."""
+        total = self._apart(self.slots[k])
+        if total is None:
             total = torch.zeros_like(self.stock)
             for shipment in self.slots[k]:
                 total = shipment.nodes.add_(total, shipment.quantity)
-            for position, orders in enumerate(self.underway):
-                age = position + 1
-                if age + 1 + k <= self.places.arrivals.longest:
-                    due = self.places.arrivals.expected(orders, age, age + 1 + k)
-                    total = self.places.random.add_(total, due)
-            rows.append(items_first(total))
-        if not rows:
-            return self.on_hand.new_zeros(*self.on_hand.shape, 0)
-        return torch.stack(rows, dim=-1)
+        for position, orders in enumerate(self.underway):
+            age = position + 1
+            if age + 1 + k <= self.places.arrivals.longest:
+                due = self.places.arrivals.expected(orders, age, age + 1 + k)
+                total = self.places.random.add_(total, due)
+        return total
+
+    def _apart(self, shipments: tuple[Shipment, ...]) -> Tensor | None:
+        """Shipments to nodes of their own put side by side, or None where they are not that.
+
+        One tensor is then written once, where adding them one by one would copy it each time
+        that gradients are on.
+        """
+        if not shipments or not torch.is_grad_enabled():
+            return None
+        if len(shipments) == 1 and shipments[0].nodes.whole:
+            return shipments[0].quantity
+        pieces, reached = [], 0
+        for shipment in sorted(shipments, key=lambda each: int(each.nodes.index[0])):
+            rows = shipment.nodes.slice
+            if rows is None or rows.start < reached:
+                return None
+            pieces += [self.stock.new_zeros(rows.start - reached, *self.stock.shape[1:])]
+            pieces += [shipment.quantity]
+            reached = rows.stop
+        rest = self.stock.new_zeros(len(self.stock) - reached, *self.stock.shape[1:])
+        return torch.cat([piece for piece in (*pieces, rest) if len(piece)])

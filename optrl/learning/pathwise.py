@@ -1,0 +1,265 @@
+"""Policies learned by the gradient of simulated cost, taken through the simulator.
+
+Demand does not depend on what is decided, so that the cost of a simulated path has a derivative
+with respect to every weight of the policy: the pathwise gradient, exact up to kinks. An update
+simulates some periods from where the last one stopped, cuts the gradient there, and takes a step of
+Adam.
+Every `restart` updates all paths begin anew. The learning rate follows one cycle.
+
+Lots, minimum quantities and fixed costs have gradients of zero and are left out while learning; the
+policy rounds its orders to lots when it plays.
+
+Source: Glasserman & Tayur (1995), Sensitivity analysis for base-stock levels in multiechelon
+production-inventory systems, Management Science 41(2); Alvo, Russo & Kanoria (2023), Neural
+inventory control in networks via hindsight differentiable policy optimization (deep networks);
+Smith & Topin (2018), Super-convergence (one cycle).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+
+from optrl.demand.base import DemandModel
+from optrl.instance import Instance
+from optrl.learning.base import LearnerSettings, Subject, TrainingError, TrainingState
+from optrl.learning.gradient_steps import GradientSteps, generator_state, restored_generator
+from optrl.learning.simulated_systems import SimulatedSystems
+from optrl.learning.training_instance import TrainingInstance, training_instance
+from optrl.networks.graph_policy import PolicyNetwork
+from optrl.policies.neural import NeuralPolicy
+from optrl.policies.neural_conditions import InputSpace
+from optrl.policies.neural_file import policy_shape, read_network, write_network
+from optrl.policies.neural_inputs import NeuralInputs
+from optrl.simulation.rollout import DecidingPolicy, simulate
+
+POLICY_FILE = "policy.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathwiseSettings(LearnerSettings):
+    """How to learn.
+
+    Attributes:
+        width: Units of a hidden layer.
+        depth: Hidden layers.
+        rounds: Rounds of messages between nodes; None for 1 where stocking nodes feed others
+            and 0 elsewhere.
+        slots: Periods ahead of which arrivals are told apart; None for the longest lead time.
+        forecast: Periods of expected demand among the inputs, 0 where it is steady.
+        paths: Demand paths simulated side by side.
+        periods: Periods of an update, where the instance is endless.
+        restart: Updates after which all paths begin anew, where the instance is endless.
+        spread: Whether they begin with shares from 0 to 1 of the instance's first stock.
+        learning_rate: Largest of the cycle.
+        rise: Share of the updates in which it rises.
+        clip: Largest norm of the gradient.
+        validation_paths: Paths of a validation.
+        validation_periods: Periods of a validation that count, where the instance is endless.
+    """
+
+    updates: int = 1500
+    checkpoint_every: int = 250
+    validate_every: int = 250
+    width: int = 64
+    depth: int = 2
+    rounds: int | None = None
+    slots: int | None = None
+    forecast: int = 0
+    paths: int = 512
+    periods: int = 40
+    restart: int = 50
+    spread: bool = False
+    learning_rate: float = 5e-3
+    rise: float = 0.2
+    clip: float = 1.0
+    validation_paths: int = 256
+    validation_periods: int = 400
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("width", "paths", "periods", "restart", "validation_paths"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.depth < 2:
+            raise TrainingError(f"depth is {self.depth}; it must be at least 2")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not 0 <= self.rise < 1:
+            raise TrainingError(f"rise is {self.rise}; it must be at least 0 and below 1")
+
+
+class Pathwise:
+    """Learns one policy network for one instance.
+
+    Args:
+        subject: What to train on.
+        settings: How.
+        seed: Of first weights and demand.
+    """
+
+    name: ClassVar[str] = "pathwise"
+    settings_class: ClassVar[type[LearnerSettings]] = PathwiseSettings
+
+    learning_rate_factor: float
+
+    def __init__(self, subject: Subject, settings: PathwiseSettings, seed: int) -> None:
+        self._subject, self._settings, self._seed = subject, settings, seed
+        self.learning_rate_factor = 1.0
+        self._space = self._inputs()
+        rounds = settings.rounds
+        if rounds is None:
+            inputs = NeuralInputs.of(subject.instance, subject.demand, self._space)
+            rounds = int(inputs.stocked.size > 0)
+        shape = policy_shape(self._space, settings.width, settings.depth, rounds)
+        self.network = PolicyNetwork.seeded(shape, seed)
+        self._steps = GradientSteps(self.network)
+        self._generator = np.random.default_rng(seed)
+        self._done = 0
+        self._begin_round()
+
+    @classmethod
+    def begin(cls, subject: Subject, settings: PathwiseSettings, seed: int) -> Self:
+        """The learner before its first update."""
+        return cls(subject, settings, seed)
+
+    @property
+    def total(self) -> int:
+        """Updates in total."""
+        return self._settings.updates
+
+    def update(self) -> dict[str, float]:
+        """Simulate some periods and take one step."""
+        settings, groups = self._settings, self._systems
+        if self._done and (self._done % settings.restart == 0 or not groups[0].carries):
+            self._begin_round()
+        endless = self._subject.endless
+        periods = settings.periods if endless else self._subject.instance.horizon
+        first = self._done * settings.paths
+        total = sum(each.count for each in groups)
+        loss = torch.zeros(())
+        for each in groups:
+            cost = each.cost(periods, self._generator, self._seed, first)
+            loss = loss + cost * (each.count / total)
+        rate = self._steps.cycle(self._done, settings.updates, settings.rise)
+        rate *= settings.learning_rate * self.learning_rate_factor
+        norm = self._steps.descend(loss, rate, settings.clip)
+        self._done += 1
+        return {
+            "loss": float(loss.detach()),
+            "gradient_norm": norm,
+            "learning_rate": rate,
+            "work": float(sum(each.work for each in groups) * periods),
+        }
+
+    def _inputs(self) -> InputSpace:
+        """Inputs of the network."""
+        return InputSpace(_slots(self._settings, self._subject.instance), self._settings.forecast)
+
+    @property
+    def _round(self) -> int:
+        """Number of the round that the next update belongs to."""
+        return self._done // self._settings.restart
+
+    def _draw(self) -> Sequence[TrainingInstance]:
+        """What to simulate in the round that begins with the next update."""
+        return [self._training]
+
+    @cached_property
+    def _training(self) -> TrainingInstance:
+        return training_instance(self._subject.instance, self._subject.demand)
+
+    def _begin_round(self) -> None:
+        """Let all paths begin anew, in systems drawn anew where there are many."""
+        settings = self._settings
+        self._systems = [
+            SimulatedSystems(
+                training,
+                self.network,
+                self._space,
+                paths=settings.paths,
+                endless=self._subject.endless,
+                spread=settings.spread,
+            )
+            for training in self._draw()
+        ]
+
+    def validate(self) -> float:
+        """Cost a period on fixed paths, orders in lots."""
+        subject, settings = self._subject, self._settings
+        instance, warm_up = subject.instance, 0
+        periods = instance.horizon
+        if subject.endless:
+            warm_up = min(subject.warm_up, 100)
+            periods = warm_up + settings.validation_periods
+        demand = subject.demand.sample(
+            settings.validation_paths, instance.start, periods, np.random.default_rng(1_000_003)
+        )
+        policy = self.policy(instance, subject.demand)
+        run = simulate(instance, policy, demand, seed=1_000_003, warm_up=warm_up)
+        if subject.endless:
+            return float(run.period_cost[:, warm_up:].mean())
+        return float(run.total_cost.mean()) / periods
+
+    def policy(self, instance: Instance, demand: DemandModel) -> NeuralPolicy:
+        """The policy as it is now."""
+        inputs = NeuralInputs.of(instance, demand, self._space)
+        return NeuralPolicy(self.network, inputs, instance.due.shape[2])
+
+    def state(self) -> TrainingState:
+        """The state now."""
+        tensors, numbers = self._steps.state()
+        for k, each in enumerate(self._systems):
+            carried, numbers[f"period{k}"] = each.state()
+            tensors |= {f"carried{k}.{name}": tensor for name, tensor in carried.items()}
+        numbers |= {"done": self._done, "generator": generator_state(self._generator)}
+        return TrainingState(tensors, numbers)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go to a state."""
+        self._steps.restore(state)
+        numbers: Any = state.numbers
+        self._done = numbers["done"]
+        self._generator = restored_generator(numbers["generator"])
+        self._done -= self._done > 0
+        self._begin_round()
+        self._done = numbers["done"]
+        for k, each in enumerate(self._systems):
+            prefix = f"carried{k}."
+            carried = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in state.tensors.items()
+                if name.startswith(prefix)
+            }
+            each.restore(carried, numbers[f"period{k}"])
+
+    def save_policy(self, folder: Path) -> None:
+        """Write the network as it is now."""
+        about = {"learner": self.name, "seed": self._seed, "settings": asdict(self._settings)}
+        write_network(folder / POLICY_FILE, self.network, self._space, about)
+
+    @classmethod
+    def load_policy(cls, folder: Path, instance: Instance, demand: DemandModel) -> DecidingPolicy:
+        """The policy of a folder, for this or another instance.
+
+        Raises:
+            optrl.errors.OptrlError: If the folder holds no such policy.
+        """
+        file = read_network(folder / POLICY_FILE)
+        inputs = NeuralInputs.of(instance, demand, file.space)
+        return NeuralPolicy(file.network, inputs, instance.due.shape[2])
+
+
+def _slots(settings: PathwiseSettings, instance: Instance) -> int:
+    if settings.slots is not None:
+        return settings.slots
+    network = instance.network
+    lead = network.lead_time[network.replenishment_lanes].max(initial=1)
+    return max(1, min(int(lead), 12))

@@ -1,0 +1,183 @@
+"""Families of systems from which one network for all of them learns.
+
+A family draws some dozen systems at a time and lays them out as items and places of one instance, so
+that the simulator takes them side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import networkx as nx
+import numpy as np
+from optrl_formulations.network import FloatArray, Network, Unmet
+
+from optrl.demand.negative_binomial import NegativeBinomial
+from optrl.demand.paths import steady
+from optrl.instance import DemandTable, Instance
+from optrl.learning.training_instance import TrainingInstance, training_instance
+from optrl.policies.neural_conditions import InputSpace
+
+
+class SystemFamily(Protocol):
+    """Systems of a kind."""
+
+    @property
+    def space(self) -> InputSpace:
+        """Inputs of the network."""
+        ...
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the network is trained for, as JSON."""
+        ...
+
+    def draw(self, systems: int, generator: np.random.Generator) -> Sequence[TrainingInstance]:
+        """Draw systems, as one or more instances of always the same shapes.
+
+        Args:
+            systems: About how many.
+            generator: Of what is random.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SinglePlaces:
+    """One item at one place fed by one supplier: lost sales, and some backorders.
+
+    Demand is Poisson, geometric or negative binomial. Half of the lost-sales systems, rounded down to
+    whole sets, are the 32 of Zipkin (2008) where lead times reach from 1 to 4; the others are drawn,
+    mean and costs from log-uniform distributions.
+
+    Attributes:
+        lead_times: Lead times; each drawn item stands once for each.
+        mean: Smallest and largest mean demand.
+        cost_ratio: Smallest and largest shortage cost over holding cost.
+        size: Smallest and largest size of the negative binomial.
+        backorder: Share of systems with backorders.
+    """
+
+    lead_times: tuple[int, ...] = (1, 2, 3, 4)
+    mean: tuple[float, float] = (1.8, 13.0)
+    cost_ratio: tuple[float, float] = (3.5, 45.0)
+    size: tuple[float, float] = (0.8, 12.0)
+    backorder: float = 0.1
+
+    @property
+    def space(self) -> InputSpace:
+        """As many slots as the longest lead time."""
+        return InputSpace(max(self.lead_times))
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """The ranges."""
+        return {
+            "family": "single places",
+            "lead_times": list(self.lead_times),
+            "mean": list(self.mean),
+            "cost_ratio": list(self.cost_ratio),
+            "size": list(self.size),
+        }
+
+    def draw(self, systems: int, generator: np.random.Generator) -> Sequence[TrainingInstance]:
+        """One instance with lost sales and one with backorders."""
+        places = len(self.lead_times)
+        waiting = max(1, round(self.backorder * systems / places))
+        lost = max(1, systems // places - waiting)
+        grid = _GRID[: len(_GRID) * int(lost >= 2 * len(_GRID))]
+        return [
+            self._instance(lost, grid, "lost", generator),
+            self._instance(waiting, grid[:0], "backorder", generator),
+        ]
+
+    def _instance(
+        self, items: int, grid: FloatArray, unmet: Unmet, generator: np.random.Generator
+    ) -> TrainingInstance:
+        shape = (items, len(self.lead_times))
+        mean = _log_uniform(self.mean, shape, generator)
+        ratio = _log_uniform(self.cost_ratio, shape, generator)
+        size = _log_uniform(self.size, shape, generator)
+        kind = generator.random(shape)
+        size = np.where(kind < 0.35, np.inf, np.where(kind < 0.5, 1.0, size))
+        known = len(grid)
+        mean[:known] = 5.0
+        ratio[:known], size[:known] = grid[:, :1], grid[:, 1:]
+        instance = single_places(self.lead_times, mean, ratio, unmet)
+        nodes = np.arange(1, 1 + len(self.lead_times))
+        return training_instance(instance, NegativeBinomial(nodes, steady(mean), size))
+
+
+_GRID = np.array([[ratio, size] for ratio in (4.0, 9.0, 19.0, 39.0) for size in (np.inf, 1.0)])
+"""Shortage cost and size of Zipkin's instances, at each lead time."""
+
+
+def single_places(
+    lead_times: Sequence[int], mean: FloatArray, shortage_cost: FloatArray, unmet: Unmet
+) -> Instance:
+    """One supplier feeding one place for each lead time; holding cost 1.
+
+    Args:
+        lead_times: Of the places.
+        mean: Expected demand of each item at each place, shape (N, places).
+        shortage_cost: Likewise.
+        unmet: Whether unmet demand is lost.
+    """
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_node("supplier", kind="supplier")
+    for k, lead in enumerate(lead_times):
+        graph.add_node(f"place{k}", kind="stocking")
+        graph.add_edge("supplier", f"place{k}", lead_time=lead)
+    n, places = mean.shape
+    none, by_lane, by_node = np.zeros(n), np.zeros((n, places)), np.zeros((n, places + 1))
+
+    def at_places(values: FloatArray) -> FloatArray:
+        return np.concatenate([np.zeros((n, 1)), values], axis=1)
+
+    network = Network(
+        graph=graph,
+        items=tuple(f"item{k}" for k in range(n)),
+        unmet=unmet,
+        unit_cost=none,
+        volume=none,
+        weight=none,
+        time=none,
+        allowed=np.ones((n, places), dtype=np.bool_),
+        lane_cost=by_lane,
+        fixed_cost=by_lane,
+        joint_fixed_cost=np.zeros(places),
+        lot_size=by_lane,
+        minimum_quantity=by_lane,
+        maximum_quantity=np.full((n, places), np.inf),
+        setup_time=by_lane,
+        review_period=np.ones(places, dtype=np.int64),
+        review_offset=np.zeros(places, dtype=np.int64),
+        holding_cost=at_places(np.ones((n, places))),
+        shortage_cost=at_places(shortage_cost),
+        terminal_value=by_node,
+        service_level=by_node,
+        supply_capacity=np.full((n, places + 1), np.inf),
+    )
+    cover = 1.5 * mean * (1 + np.array(lead_times))
+    return Instance(
+        name="single places",
+        period="period",
+        periods_per_year=1.0,
+        money="",
+        quantity="units",
+        network=network,
+        start=0,
+        horizon=1,
+        on_hand=at_places(cover),
+        due=np.zeros((n, places + 1, 0)),
+        backlog=by_node,
+        demand=DemandTable(np.arange(1, places + 1), 0, np.zeros((n, places, 0))),
+    )
+
+
+def _log_uniform(
+    bounds: tuple[float, float], shape: tuple[int, ...], generator: np.random.Generator
+) -> FloatArray:
+    return np.exp(generator.uniform(np.log(bounds[0]), np.log(bounds[1]), shape))
