@@ -54,6 +54,11 @@ class LoadedProgram:
         """The numbers loaded now, with the data's part in the row bounds."""
         return self._solved
 
+    @property
+    def data(self) -> Mapping[str, FloatArray]:
+        """Values of the data blocks as they were pushed last."""
+        return dict(self._data)
+
     def push_data(self, name: str, values: FloatArray) -> None:
         """Set the values of a data block, which moves row bounds.
 
