@@ -2,9 +2,10 @@
 
 Poisson demand of mean 5, lead time 4, shortage cost 4. Gijsbrechts et al. (2022) report 3-7 % for
 A3C on these instances. For each seed a policy is trained on episodes of 100 periods. After every
-chunk of training it is judged, rounded to whole orders, on one long run of other demand that all
-seeds and chunks share; the last one on a longer run of its own. Writes the learning curves with the
-exact optimum beside them, and above them the mean gap over seeds with its t interval.
+chunk of training the one validated best so far is judged, rounded to whole orders, on one long run
+of other demand that all seeds and chunks share; the last one on a longer run of its own. Writes
+the learning curves with the exact optimum beside them, and above them the mean gap over seeds with
+its t interval.
 
 Usage: python benchmarks/ppo_lost_sales.py [--steps N] [--seeds N...] [--folder DIR] [--out FILE]
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +28,16 @@ from result_table import ROOT, commit, write_results
 from scipy import stats
 
 from optrl.env.encoding import EncodingSettings
-from optrl.learning.ppo import PPOPolicy, PPOSettings, train_ppo
+from optrl.learning.folder import load_policy
+from optrl.learning.loop import Progress
+from optrl.learning.ppo import PPOSettings
+from optrl.learning.training import train
 from optrl.simulation.rollout import simulate
 from optrl.testbeds.lost_sales import LostSalesBed, LostSalesFamily
 
-SETTINGS = PPOSettings(truncates=True)
-ENCODING = EncodingSettings(largest=2.0, whole=True, forecast=0, clock=False)
-EPISODE = 100
+ENCODING = EncodingSettings(largest=2.0, whole=True, forecast=0)
+SETTINGS = PPOSettings(episode=100, encoding=ENCODING)
+STEPS = SETTINGS.environments * SETTINGS.rollout
 # Periods before those that count, of every run that judges.
 WARM_UP = 100
 
@@ -73,19 +78,21 @@ def main() -> None:
 
 def trained(bed: LostSalesBed, seed: int, steps: int, folder: Path) -> pl.DataFrame:
     """Learning curve of one training: a line per chunk, kept beside the checkpoints."""
-    training = replace(bed.instance, horizon=EPISODE)
     log = folder / "judged.jsonl"
     begun = time.process_time()
+    settings = replace(SETTINGS, updates=math.ceil(steps / STEPS))
 
-    def told(line: dict[str, float]) -> None:
+    def told(progress: Progress) -> None:
         nonlocal begun
+        last = progress.update == settings.updates
+        if progress.message or (progress.update % settings.checkpoint_every and not last):
+            return
         seconds = time.process_time() - begun
-        last = line["steps"] >= steps
         cost, half = judged(bed, folder, seed if last else None)
         kept = {
             "seed": seed,
-            "steps": line["steps"],
-            "training_cost": line["cost"],
+            "steps": progress.update * STEPS,
+            "training_cost": progress.metrics["training_cost"],
             "judged_cost": cost,
             "half_width": half,
             "training_seconds": seconds,
@@ -95,17 +102,7 @@ def trained(bed: LostSalesBed, seed: int, steps: int, folder: Path) -> pl.DataFr
         print({k: round(v, 3) for k, v in kept.items()}, flush=True)
         begun = time.process_time()
 
-    train_ppo(
-        training,
-        bed.demand,
-        folder,
-        steps=steps,
-        seed=seed,
-        resume=True,
-        settings=SETTINGS,
-        encoding=ENCODING,
-        told=told,
-    )
+    train(bed, "ppo", folder, settings=settings, seed=seed, resume=True, told=told)
     return pl.read_ndjson(log)
 
 
@@ -114,7 +111,7 @@ def judged(bed: LostSalesBed, folder: Path, seed: int | None) -> tuple[float, fl
 
     On 200 runs that all share, or, given a seed, on 1,000 longer ones of that seed.
     """
-    policy = PPOPolicy.load(folder, replace(bed.instance, horizon=EPISODE), bed.demand)
+    policy = load_policy(folder, bed.instance, bed.demand)
     runs, periods = (200, 300) if seed is None else (1000, 600)
     generator = np.random.default_rng(2**20 + (2**10 if seed is None else seed))
     demand = bed.demand.sample(runs, 0, periods, generator)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from optrl.errors import InstanceError, OptrlError
     from optrl.formats import solve_file
     from optrl.instance import Instance
+    from optrl.learning.folder import load_policy
+    from optrl.learning.training import train
     from optrl.planning.output import write_plan
     from optrl.planning.plan import Plan, plan
     from optrl.planning.verification import verify
@@ -44,10 +46,12 @@ else:
         "fit_demand": ("optrl.demand.fit", "fit"),
         "from_graph": ("optrl.tables", "from_graph"),
         "load": ("optrl.tables", "load"),
+        "load_policy": ("optrl.learning.folder", "load_policy"),
         "plan": ("optrl.planning.plan", "plan"),
         "save": ("optrl.tables", "save"),
         "simulate": ("optrl.simulation.rollout", "simulate"),
         "solve_file": ("optrl.formats", "solve_file"),
+        "train": ("optrl.learning.training", "train"),
         "verify": ("optrl.planning.verification", "verify"),
         "write_plan": ("optrl.planning.output", "write_plan"),
     }
@@ -76,10 +80,12 @@ __all__ = [
     "fit_demand",
     "from_graph",
     "load",
+    "load_policy",
     "plan",
     "save",
     "simulate",
     "solve_file",
+    "train",
     "verify",
     "write_plan",
 ]

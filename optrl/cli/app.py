@@ -13,7 +13,7 @@ from optrl.cli.plan import plan
 from optrl.cli.policies import policies
 from optrl.cli.simulate import simulate
 from optrl.cli.solve import solve
-from optrl.cli.train import train
+from optrl.cli.train import learners, train
 
 app = typer.Typer(
     name="optrl",
@@ -54,3 +54,4 @@ app.command()(train)
 app.command()(bench)
 app.command()(solve)
 app.command()(policies)
+app.command()(learners)

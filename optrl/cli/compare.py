@@ -29,7 +29,10 @@ def compare(
         typer.Argument(metavar="DIR|TESTBED", help="Instance folder, or a test bed's full name."),
     ],
     policies: Annotated[
-        str, typer.Option(metavar="A,B,C", help="Names; see 'optrl policies'. Or ppo=FOLDER.")
+        str,
+        typer.Option(
+            metavar="A,B,C", help="Names; see 'optrl policies'. NAME=FOLDER of trained ones."
+        ),
     ],
     scenarios: Annotated[int, typer.Option(min=1, help="Run at most so many.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of demand, arrivals and policies.")] = 0,
@@ -83,7 +86,7 @@ def compare(
             find(name)
         instance = read_subject(subject)
         entries: list[Entry] = [*names]
-        entries += [load_trained(kind, path, instance) for kind, path in trained]
+        entries += [load_trained(name, path, instance) for name, path in trained]
     with comparison_progress(console, len(entries) * scenarios + bound) as progress:
         try:
             result = run(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optrl.errors import OptrlError
+from optrl.policies import names as known_policies
 
 if TYPE_CHECKING:
     from optrl.comparison.contender import Trained
@@ -16,50 +17,47 @@ if TYPE_CHECKING:
 
 
 def split(policies: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """Names, and trained policies as (kind, folder), of a list such as ``s_s,ppo=out/ppo``.
+    """Names, and trained policies as (name, folder), of a list such as ``s_s,mine=out/ppo``.
 
     Raises:
-        OptrlError: If a trained policy is of a kind that cannot be read, or its folder is missing.
+        OptrlError: If the folder of a trained policy is missing, or its name is that of a policy.
     """
     names, trained = [], []
     for entry in (each.strip() for each in policies.split(",")):
-        kind, given, folder = entry.partition("=")
+        name, given, folder = entry.partition("=")
         if given:
-            if kind != "ppo":
-                raise OptrlError(f"{entry!r}: trained policies are given as ppo=FOLDER")
+            if name in known_policies():
+                raise OptrlError(
+                    f"{entry!r}: {name} is the name of a policy that needs no folder; choose "
+                    "another for the trained one"
+                )
             if not Path(folder).is_dir():
                 raise OptrlError(f"{entry!r}: there is no folder {folder!r}; train into it first")
-            trained.append((kind, folder))
+            trained.append((name, folder))
         elif entry:
             names.append(entry)
     return names, trained
 
 
-def load_trained(kind: str, folder: str, subject: Instance | TestBed) -> Trained:
-    """A policy that was trained into a folder.
+def load_trained(name: str, folder: str, subject: Instance | TestBed) -> Trained:
+    """A policy that was trained into a folder, by whatever learner the folder says.
 
     Raises:
         OptrlError: If the folder holds none, or one for another instance.
     """
     from optrl.comparison.contender import Trained
     from optrl.demand.fit import fit
+    from optrl.learning.folder import POLICY, load_policy
     from optrl.testbeds.base import TestBed
-
-    try:
-        from optrl.learning.ppo import PPOPolicy
-    except ImportError as error:
-        raise OptrlError(
-            f"{kind}={folder} needs what is not installed here ({error}): pip install 'optrl[rl]'"
-        ) from error
 
     demand: DemandModel
     if isinstance(subject, TestBed):
         instance, demand = subject.instance, subject.demand
     else:
         instance, demand = subject, fit(subject)
-    policy = PPOPolicy.load(folder, instance, demand)
+    policy = load_policy(folder, instance, demand)
     digest = hashlib.sha256()
-    for path in sorted(Path(folder).iterdir()):
+    for path in sorted((Path(folder) / POLICY).iterdir()):
         if path.is_file() and not path.name.startswith("."):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return Trained(kind, policy, digest.hexdigest()[:16])
+    return Trained(name, policy, digest.hexdigest()[:16])

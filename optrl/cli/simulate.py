@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from optrl.cli.contenders import load_trained, split
 from optrl.cli.failures import reported
 from optrl.cli.terminal import messages, write_json
 from optrl.errors import OptrlError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from optrl.demand.base import DemandModel
     from optrl.instance import Instance
+    from optrl.simulation.rollout import DecidingPolicy
 
 SCENARIOS = 100
 """Sampled unless said otherwise."""
@@ -24,7 +26,10 @@ SCENARIOS = 100
 def simulate(
     context: typer.Context,
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Instance folder.")],
-    policy: Annotated[str, typer.Option(metavar="NAME", help="See 'optrl policies'.")],
+    policy: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="See 'optrl policies'. NAME=FOLDER of a trained one."),
+    ],
     scenarios: Annotated[
         int | None,
         typer.Option(min=1, help=f"{SCENARIOS} unless given; with --replay 1, draws of arrivals."),
@@ -52,7 +57,10 @@ def simulate(
         from optrl.simulation.rollout import simulate as roll_out
         from optrl.tables import load
 
-        kind = find(policy)
+        names, trained = split(policy)
+        if len(names) + len(trained) != 1:
+            raise OptrlError(f"--policy {policy}: give one policy; compare several by compare")
+        kinds = [find(name) for name in names]
         instance = load(folder)
     count = scenarios or (1 if replay else SCENARIOS)
     periods = instance.kept_periods if replay else instance.horizon
@@ -60,7 +68,11 @@ def simulate(
     with console.status("fitting"):
         believed = fit(instance)
         demand = _paths(instance, believed, count, seed, replay=replay)
-        decider = kind.fit(instance, believed, seed=seed)
+        decider: DecidingPolicy
+        if kinds:
+            decider = kinds[0].fit(instance, believed, seed=seed)
+        else:
+            decider = load_trained(*trained[0], instance).policy
     with simulation_progress(console, decider, count, demand.shape[3]) as (watched, batch):
         trajectory = roll_out(instance, watched, demand, seed=seed, batch=batch)
     indicators = Indicators.of(trajectory)

@@ -1,21 +1,15 @@
-"""``optrl train``: train a policy by reinforcement learning into a folder."""
+"""``optrl train``: train a policy into a folder."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from optrl.cli.failures import reported
-from optrl.cli.terminal import messages, write_json
-from optrl.errors import OptrlError
-
-if TYPE_CHECKING:
-    from optrl.demand.base import DemandModel
-    from optrl.env.encoding import ActionKind
-    from optrl.instance import Instance
+from optrl.cli.compare import read_subject
+from optrl.cli.failures import ExitCode, reported
+from optrl.cli.terminal import messages, output, write_json, write_line
 
 
 @reported
@@ -24,82 +18,121 @@ def train(
     subject: Annotated[
         str, typer.Argument(metavar="DIR|TESTBED", help="Instance folder, or family/case.")
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of checkpoints and curve.")],
-    steps: Annotated[int, typer.Option(min=1, help="Periods over all episodes.")] = 1_000_000,
+    learner: Annotated[str, typer.Option(metavar="NAME", help="See 'optrl learners'.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of checkpoints, metrics and policy.")
+    ],
+    updates: Annotated[
+        int | None, typer.Option(min=1, help="In total; else as the learner has it.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the learner, see 'optrl learners NAME'; repeatable.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder.")] = False,
-    episode: Annotated[
-        int, typer.Option(min=1, help="Periods of an episode on a test bed, whose runs are long.")
-    ] = 100,
-    actions: Annotated[
-        str, typer.Option(help="What an action is: order or order_up_to (a level).")
-    ] = "order",
-    largest: Annotated[
-        float, typer.Option(help="Largest order, in periods of the item's demand.")
-    ] = 2.0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
+    ] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="SECONDS", help="Stop at the first checkpoint after."),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Send metrics to tensorboard or mlflow; repeatable."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Train proximal policy optimization (PPO) by stable-baselines3.
+    """Train a policy by simulation.
 
-    A killed training goes on with --resume and ends as if it had not been killed. Compare the
-    policy with `optrl compare ... --policies ppo=DIR`. Needs the extra `optrl[rl]`.
+    The folder keeps checkpoints, the metrics of each update, and the policy validated best so far.
+    A training that was interrupted or killed at any moment goes on with --resume and ends with the
+    same policy as one that was not. Where the loss diverges, training goes back to the last
+    checkpoint and on at half the learning rate.
+
+    Compare what was learned with `optrl compare ... --policies base_stock,learned=DIR`.
     """
     console = messages()
     with console.status("reading"):
-        from optrl.env.encoding import EncodingSettings
+        from optrl.cli.training_progress import training_progress
+        from optrl.learning import find
+        from optrl.learning.settings import settings_as_json, settings_from_texts
+        from optrl.learning.track import sink_named
+        from optrl.learning.training import train as run
 
+        kind = find(learner)
+        texts = [*(set_ or []), *([] if updates is None else [f"updates={updates}"])]
+        settings = settings_from_texts(kind.settings_class, texts)
+        parameters = {"learner": learner, "seed": seed, **settings_as_json(settings)}
+        sinks = [sink_named(name, out, parameters) for name in dict.fromkeys(track or [])]
+        what = read_subject(subject)
+    with training_progress(console, learner, settings.updates) as told:
         try:
-            from optrl.learning.ppo import PPOSettings, train_ppo
-        except ImportError as error:
-            raise OptrlError(
-                f"training needs what is not installed here ({error}): pip install 'optrl[rl]'"
-            ) from error
-        instance, demand, endless = _subject(subject, episode)
-    curve: list[dict[str, float]] = []
-
-    def told(line: dict[str, float]) -> None:
-        curve.append(line)
-        console.print(
-            f"{line['steps']:>12,.0f} of {steps:,} steps, cost a period {line['cost']:,.4g}, "
-            f"{line['throughput']:,.0f} steps/s ({line['goodput']:,.0f} with checkpoints)"
-        )
-
-    train_ppo(
-        instance,
-        demand,
-        out,
-        steps=steps,
-        seed=seed,
-        resume=resume,
-        settings=PPOSettings(truncates=endless),
-        encoding=EncodingSettings(
-            actions=_kind(actions),
-            largest=largest,
-            whole=bool((instance.network.lot_size == 1).any()),
-            clock=not endless,
-        ),
-        told=told,
-    )
+            done = run(
+                what,
+                learner,
+                out,
+                settings=settings,
+                seed=seed,
+                resume=resume,
+                time_limit=time_limit,
+                told=told,
+                sinks=sinks,
+            )
+        except KeyboardInterrupt:
+            write_line(
+                f"interrupted; {out} stands at its last checkpoint: give the same command with "
+                "--resume to go on",
+                error=True,
+            )
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+    result = {
+        "folder": str(out),
+        "learner": done.learner,
+        "seed": seed,
+        "updates": done.updates,
+        "finished": done.finished,
+        "validation_cost": done.validation_cost,
+        "goodput": done.goodput,
+        "rollbacks": done.rollbacks,
+    }
     if json:
-        write_json({"folder": str(out), "seed": seed, "curve": curve}, indent=2)
+        write_json(result, indent=2)
+        return
+    write_line(
+        f"{done.updates:,} updates; validated cost a period {done.validation_cost:,.6g}; goodput "
+        f"{done.goodput:.1%}; policy in {out}"
+    )
+    if not done.finished:
+        write_line("stopped at the time limit: give the same command with --resume to go on")
 
 
-def _kind(actions: str) -> ActionKind:
-    match actions:
-        case "order" | "order_up_to":
-            return actions
-    raise OptrlError(f"--actions {actions}: choose order or order_up_to")
+@reported
+def learners(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Learner whose settings to list.")
+    ] = None,
+) -> None:
+    """List the names of all learners, or the settings of one with their defaults."""
+    from optrl.learning import find, names
 
+    if name is None:
+        for each in names():
+            write_line(each)
+        return
+    from rich.table import Table
 
-def _subject(subject: str, episode: int) -> tuple[Instance, DemandModel, bool]:
-    """Instance, true or fitted demand, and whether episodes stand for a longer run."""
-    if Path(subject).is_dir():
-        from optrl.demand.fit import fit
-        from optrl.tables import load
+    from optrl.learning.settings import settings_of
 
-        instance = load(subject)
-        return instance, fit(instance), False
-    from optrl.testbeds import find_bed
-
-    bed = find_bed(subject)
-    return replace(bed.instance, horizon=episode), bed.demand, True
+    table = Table(box=None, pad_edge=False)
+    table.add_column("setting", no_wrap=True)
+    table.add_column("default", overflow="fold")
+    table.add_column("meaning", overflow="fold")
+    for setting in settings_of(find(name).settings_class):
+        table.add_row(setting.name, setting.default, setting.about)
+    output().print(table)

@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
 
 from optrl.env.episodes import Episodes
 from optrl.env.single import spaces
+from optrl.learning.base import JSON, TrainingError
+from optrl.learning.state import generator_numbers, restore_generator
 
 _Indices = None | int | Iterable[int]
 
@@ -44,10 +47,14 @@ class BatchedVecEnv(VecEnv):
         self.costs: list[float] = []
         self.render_mode = None
         self._scenarios = environments
+        self._generator_before = generator_numbers(generator)
+        self._taken: list[Tensor] = []
         super().__init__(environments * episodes.encoding.agents, *spaces(episodes))
 
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes."""
+        self._generator_before = generator_numbers(self.generator)
+        self._taken = []
         return self.episodes.reset(self.generator, self._scenarios).numpy()
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
@@ -58,6 +65,7 @@ class BatchedVecEnv(VecEnv):
         self,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Carry out one period; keeps the mean cost of the period in `costs`."""
+        self._taken.append(self._actions)
         following, done = self.episodes.step(self._actions)
         observed = following.numpy()
         total = sum(done.cost.values(), np.zeros(self._scenarios))
@@ -70,6 +78,37 @@ class BatchedVecEnv(VecEnv):
             observed = self.reset()
         over = np.full(self.num_envs, done.over)
         return observed, done.reward.astype(np.float32), over, infos
+
+    def position(self) -> tuple[Tensor, dict[str, JSON]]:
+        """Where the episodes are: what was done in them, and how they were drawn.
+
+        Returns:
+            Actions since they began, zeros in the periods to come, shape (periods, environments,
+            actions); and the generator before they were drawn, with the periods that are over.
+        """
+        periods = max(1, self.episodes.instance.horizon)
+        actions = torch.zeros(periods, self.num_envs, self.episodes.encoding.actions)
+        for period, action in enumerate(self._taken):
+            actions[period] = action
+        return actions, {"generator": self._generator_before, "elapsed": len(self._taken)}
+
+    def go_to(self, actions: Tensor, numbers: JSON) -> NDArray[np.float32]:
+        """Draw the episodes that `position` told of anew and do in them what was done.
+
+        Returns:
+            What is observed there.
+
+        Raises:
+            TrainingError: If there are no such periods or no such generator.
+        """
+        if not isinstance(numbers, dict) or numbers.get("elapsed") not in range(len(actions)):
+            raise TrainingError("the position in the episodes of training is not one of them")
+        restore_generator(self.generator, numbers.get("generator"))
+        observed = self.reset()
+        for action in actions[: numbers["elapsed"]]:
+            self._taken.append(action)
+            observed = self.episodes.step(action)[0].numpy()
+        return observed
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -120,18 +120,13 @@ def read_job(folder: Path) -> tuple[Job, dict[str, str]]:
     return job, {str(k): str(v) for k, v in found["versions"].items()}
 
 
-def load_policy(
-    folder: Path | str, instance: Instance, demand: DemandModel
-) -> tuple[str, DecidingPolicy]:
-    """The policy that was trained into a folder, validated best so far where it is unfinished.
+def load_policy(folder: Path | str, instance: Instance, demand: DemandModel) -> DecidingPolicy:
+    """The policy that was trained into a folder, the one validated best so far if unfinished.
 
     Args:
         folder: Folder of the training.
         instance: What the policy is to decide about.
         demand: What is believed about its demand.
-
-    Returns:
-        Name of its learner, and the policy.
 
     Raises:
         OptrlError: If the folder holds none, one of a learner that is not known or not installed,
@@ -145,7 +140,7 @@ def load_policy(
         )
     if not (place / POLICY).is_dir():
         raise TrainingError(f"{place} holds no policy yet: resume the training")
-    return job.learner, find(job.learner).load_policy(place / POLICY, instance, demand)
+    return find(job.learner).load_policy(place / POLICY, instance, demand)
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """Proximal policy optimization by stable-baselines3: the baseline nobody can call home-made.
 
-Training runs in chunks of `PPOSettings.chunk` steps. Each chunk starts from the checkpoint of the
-one before and draws all its random numbers from the seed and the chunk's number, and checkpoints
-are written atomically. So a training that was killed resumes from its last checkpoint and ends
-with the same network, to the last bit, as one that was not.
+An update is one rollout of all episodes and the passes over it. All its random numbers are drawn
+from the seed and the update's number. Episodes that are under way are kept as what was drawn and
+done since they began, and played again when a checkpoint is restored.
 
 Source: Schulman et al. (2017), Proximal policy optimization algorithms, arXiv:1707.06347; Raffin et
 al. (2021), Stable-Baselines3, Journal of Machine Learning Research 22(268).
@@ -11,209 +10,230 @@ al. (2021), Stable-Baselines3, Journal of Machine Learning Research 22(268).
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from optrl_formulations.network import FloatArray
+from optrl_formulations.network import NodeKind
 from stable_baselines3 import PPO
-from stable_baselines3.common.utils import set_random_seed
+from torch import Tensor
 
 from optrl.demand.base import DemandModel
-from optrl.env.encoding import Encoding, EncodingSettings
+from optrl.env.encoding import EncodingSettings
 from optrl.env.episodes import Episodes
-from optrl.errors import OptrlError
 from optrl.instance import Instance
+from optrl.learning.base import LearnerSettings, Subject, TrainingError, TrainingState
 from optrl.learning.batched_env import BatchedVecEnv
-from optrl.simulation.state import Decision, State
-from optrl.tables.atomic import write_file
-
-_LOG = "training.json"
-
-
-class TrainingError(OptrlError):
-    """A training cannot start, or a folder does not hold one that fits."""
+from optrl.learning.ppo_policy import PPOPolicy, actor_tensors
+from optrl.learning.state import optimizer_tensors, restore_optimizer
+from optrl.learning.validation import Validation
 
 
-@dataclass(frozen=True)
-class PPOSettings:
-    """Hyperparameters.
+@dataclass(frozen=True, kw_only=True)
+class PPOSettings(LearnerSettings):
+    """Hyperparameters; an update takes `environments` times `rollout` steps.
 
     Attributes:
         environments: Episodes side by side.
         rollout: Periods of each episode between updates.
         batch: Transitions of a minibatch.
         epochs: Passes over the transitions of an update.
-        chunk: Steps between checkpoints, rounded up to whole updates.
         learning_rate: At the start; it falls linearly to zero.
         discount: Of the learner, besides the instance's own.
         gae_lambda: Of generalized advantage estimation.
         entropy: Weight of the entropy bonus.
         hidden: Widths of the hidden layers of policy and value network.
         first_deviation: Logarithm of the standard deviation of the first actions.
-        truncates: Whether the horizon's end is a truncation (see `BatchedVecEnv`).
+        truncates: Whether the horizon's end is a truncation (see `BatchedVecEnv`); when None,
+            where the subject is endless.
         cost_scale: Money per unit of reward; see `Episodes`.
+        episode: Periods of an episode where the subject is endless; else it is the horizon.
+        encoding: How states and actions are encoded. Where the subject is endless no clock is
+            observed, and orders are whole where a lane has lots of 1.
+        validation_scenarios: Paths that the policy is validated on.
+        validation_periods: Periods of each where the subject is endless.
     """
 
+    updates: int = 488
+    checkpoint_every: int = 25
+    validate_every: int = 25
+    exploding: float | None = None
     environments: int = 64
     rollout: int = 32
     batch: int = 256
     epochs: int = 6
-    chunk: int = 50_000
     learning_rate: float = 1e-3
     discount: float = 0.98
     gae_lambda: float = 0.95
     entropy: float = 0.0
     hidden: tuple[int, ...] = (64, 64)
     first_deviation: float = -1.0
-    truncates: bool = False
+    truncates: bool | None = None
     cost_scale: float | None = None
+    episode: int = 100
+    encoding: EncodingSettings = field(default_factory=EncodingSettings)
+    validation_scenarios: int = 64
+    validation_periods: int = 200
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = ("environments", "rollout", "batch", "epochs", "episode")
+        for name in (*counts, "validation_scenarios", "validation_periods"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not self.learning_rate > 0 or any(width < 1 for width in self.hidden):
+            raise TrainingError(
+                f"learning_rate is {self.learning_rate} and hidden {self.hidden}; all must be "
+                "above 0"
+            )
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What one training is, as its folder says it."""
+class PPOLearner:
+    """See the module."""
 
-    instance: str
-    seed: int
-    steps: int
-    settings: PPOSettings
-    encoding: EncodingSettings
+    name: ClassVar[str] = "ppo"
+    settings_class: ClassVar[type[LearnerSettings]] = PPOSettings
 
-    def as_dict(self) -> dict[str, Any]:
-        # Through JSON, so that what was read compares equal to what would be written.
-        result: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return result
-
-
-def train_ppo(
-    instance: Instance,
-    demand: DemandModel,
-    out: Path | str,
-    *,
-    steps: int,
-    seed: int = 0,
-    resume: bool = False,
-    settings: PPOSettings | None = None,
-    encoding: EncodingSettings | None = None,
-    paths: FloatArray | None = None,
-    told: Callable[[dict[str, float]], None] = lambda _: None,
-) -> PPOPolicy:
-    """Train a policy and keep it in a folder.
-
-    Args:
-        instance: The instance; its horizon is the length of an episode.
-        demand: Draws the demand of episodes. Of a test bed, its `demand`.
-        out: Folder of the checkpoint ``model-STEPS.zip`` and the learning curve ``training.json``.
-        steps: Periods to train for, over all episodes together.
-        seed: Of everything random.
-        resume: Whether to go on from the folder's checkpoint; without one, training starts anew.
-        settings: Hyperparameters.
-        encoding: How states and actions are encoded.
-        paths: Demand paths to draw episodes from; see `Episodes`.
-        told: Called after each chunk with steps, mean cost a period, and steps per second over the
-            chunk (throughput) and over the whole run with saving and loading (goodput).
-
-    Raises:
-        TrainingError: If the folder holds a training and `resume` is false, or one of other
-            settings, steps, seed or instance.
-    """
-    job = _Job(
-        instance.name, seed, steps, settings or PPOSettings(), encoding or EncodingSettings()
-    )
-    folder = Path(out)
-    curve = _begin(folder, job, resume)
-    episodes = Episodes(
-        instance, demand, job.encoding, paths=paths, cost_scale=job.settings.cost_scale
-    )
-    begun, at_first = time.perf_counter(), curve[-1]["steps"] if curve else 0
-    while not curve or curve[-1]["steps"] < steps:
-        line = _chunk(folder, job, episodes, curve)
-        line["goodput"] = (line["steps"] - at_first) / (time.perf_counter() - begun)
-        curve.append(line)
-        with write_file(folder / _LOG) as path:
-            path.write_text(json.dumps({"job": job.as_dict(), "curve": curve}, indent=1))
-        told(line)
-    return PPOPolicy.load(folder, instance, demand)
-
-
-def _begin(folder: Path, job: _Job, resume: bool) -> list[dict[str, float]]:
-    """The learning curve so far."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / _LOG).exists():
-        return []
-    if not resume:
-        raise TrainingError(
-            f"{folder} holds a training already: resume it or choose another folder"
+    def __init__(self, subject: Subject, settings: PPOSettings, seed: int) -> None:
+        self.settings, self.seed = settings, seed
+        self.learning_rate_factor = 1.0
+        instance, encoding = _episodic(subject, settings)
+        self.episodes = Episodes(instance, subject.demand, encoding, cost_scale=settings.cost_scale)
+        truncates = subject.endless if settings.truncates is None else settings.truncates
+        self.env = BatchedVecEnv(
+            self.episodes, settings.environments, truncates, np.random.default_rng(seed)
         )
-    known = _read(folder)
-    if known["job"] != job.as_dict():
-        different = [k for k, v in job.as_dict().items() if known["job"].get(k) != v]
-        raise TrainingError(
-            f"{folder} holds a training of other {', '.join(different)}: a resumed training keeps "
-            "them; choose another folder to change them"
+        self._done = 0
+        with self._seeded():
+            self.model = _model(self.env, settings)
+        # What stable-baselines3 sets up at the start of its own loop, without one.
+        self.model._last_obs = self.env.reset()
+        self.model._last_episode_starts = np.ones(self.env.num_envs, dtype=bool)
+        self._validation = Validation(
+            subject, settings.validation_scenarios, settings.validation_periods
         )
-    curve: list[dict[str, float]] = known["curve"]
-    return curve
+
+    @classmethod
+    def begin(cls, subject: Subject, settings: PPOSettings, seed: int) -> PPOLearner:
+        """The learner before its first update."""
+        return cls(subject, settings, seed)
+
+    @property
+    def total(self) -> int:
+        """Updates in total."""
+        return self.settings.updates
+
+    def update(self) -> dict[str, float]:
+        """Carry out a rollout and the passes over it."""
+        settings, model = self.settings, self.model
+        self._done += 1
+        left = max(1 - (self._done - 1) / settings.updates, 1e-3)
+        rate = settings.learning_rate * self.learning_rate_factor * left
+        model.lr_schedule = lambda _: rate
+        self.env.costs = []
+        try:
+            with self._seeded():
+                model.learn(1, reset_num_timesteps=False, log_interval=10**9)
+        except ValueError:
+            # Its distributions refuse what is no number; anything else is an error.
+            if all(bool(p.isfinite().all()) for p in model.policy.parameters()):
+                raise
+            return {"loss": math.nan}
+        found = model.logger.name_to_value
+        network = self.episodes.instance.network
+        periods = settings.environments * settings.rollout
+        stocking = int((network.kind == NodeKind.STOCKING).sum())
+        return {
+            "loss": float(found["train/loss"]),
+            "policy_loss": float(found["train/policy_gradient_loss"]),
+            "value_loss": float(found["train/value_loss"]),
+            "deviation": float(found["train/std"]),
+            "training_cost": float(np.mean(self.env.costs)),
+            "steps": float(self._done * settings.rollout * self.env.num_envs),
+            "work": float(periods * len(network.items) * stocking),
+        }
+
+    def validate(self) -> float:
+        """Cost a period of the mean action."""
+        return self._validation.cost(self.policy)
+
+    @property
+    def policy(self) -> PPOPolicy:
+        """The policy as it is now."""
+        return PPOPolicy.of(actor_tensors(self.model.policy), self.episodes.encoding)
+
+    def state(self) -> TrainingState:
+        """Networks, optimizer, and where the episodes are."""
+        model = self.model
+        actions, position = self.env.position()
+        tensors: dict[str, Tensor] = {
+            **{f"policy.{name}": value for name, value in model.policy.state_dict().items()},
+            **optimizer_tensors(_adam(model)),
+            "episodes.actions": actions,
+            "episodes.starts": torch.as_tensor(model._last_episode_starts).clone(),
+        }
+        return TrainingState(tensors, {"done": self._done, "episodes": position})
+
+    def restore(self, state: TrainingState) -> None:
+        """Go to a state; the episodes that were under way are played again."""
+        model, tensors = self.model, state.tensors
+        part = "policy."
+        model.policy.load_state_dict(
+            {name.removeprefix(part): tensors[name] for name in tensors if name.startswith(part)}
+        )
+        restore_optimizer(_adam(model), tensors)
+        model._last_obs = self.env.go_to(tensors["episodes.actions"], state.numbers["episodes"])
+        model._last_episode_starts = tensors["episodes.starts"].numpy()
+        self._done = int(str(state.numbers["done"]))
+
+    def save_policy(self, folder: Path) -> None:
+        """Write what plays: the network of the mean action, and the encoding."""
+        self.policy.save(folder)
+
+    @classmethod
+    def load_policy(cls, folder: Path, instance: Instance, demand: DemandModel) -> PPOPolicy:
+        """The policy of a folder, for an instance of the same lanes, items and nodes."""
+        return PPOPolicy.load(folder, instance, demand)
+
+    @contextmanager
+    def _seeded(self) -> Iterator[None]:
+        """Set the generators of the process, then put them back.
+
+        stable-baselines3 draws from them: actions from torch's, minibatches from numpy's.
+        """
+        of_torch, of_numpy = np.random.SeedSequence((self.seed, self._done)).generate_state(2)
+        before = np.random.get_state()  # noqa: NPY002
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(of_torch))
+            np.random.seed(int(of_numpy))  # noqa: NPY002
+            try:
+                yield
+            finally:
+                np.random.set_state(before)  # noqa: NPY002
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    try:
-        known: dict[str, Any] = json.loads((folder / _LOG).read_text())
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{folder / _LOG} is not the log of a training: {error}") from error
-    return known
+def _episodic(subject: Subject, settings: PPOSettings) -> tuple[Instance, EncodingSettings]:
+    """The instance of one episode, and how it is encoded."""
+    instance, encoding = subject.instance, settings.encoding
+    if not subject.endless:
+        return instance, encoding
+    whole = encoding.whole or bool((instance.network.lot_size == 1).any())
+    return replace(instance, horizon=settings.episode), replace(encoding, clock=False, whole=whole)
 
 
-def _chunk(
-    folder: Path, job: _Job, episodes: Episodes, curve: list[dict[str, float]]
-) -> dict[str, float]:
-    """Train one chunk from the checkpoint that the curve ends with."""
-    settings, number = job.settings, len(curve)
-    # stable-baselines3 draws actions and minibatches from the global generators of torch and numpy.
-    torch_seed, env_seed = np.random.SeedSequence((job.seed, number)).generate_state(2)
-    env = BatchedVecEnv(
-        episodes, settings.environments, settings.truncates, np.random.default_rng(int(env_seed))
-    )
-    done = int(curve[-1]["steps"]) if curve else 0
-    rate = settings.learning_rate * max(1 - done / job.steps, 1e-3)
-    set_random_seed(int(torch_seed))
-    model = _load(folder / _file(done), env, rate) if curve else _new(env, settings, rate)
-    set_random_seed(int(torch_seed))
-    begun = time.perf_counter()
-    wanted = min(settings.chunk, job.steps - done)
-    model.learn(total_timesteps=wanted, reset_num_timesteps=not curve, log_interval=10**9)
-    seconds = time.perf_counter() - begun
-    steps = int(model.num_timesteps)
-    with write_file(folder / _file(steps)) as path:
-        model.save(path)
-    # The log names the checkpoint it belongs to; older ones go only after it is written.
-    for old in folder.glob("model-*.zip"):
-        if old.name not in (_file(steps), _file(done)):
-            old.unlink()
-    return {
-        "steps": steps,
-        "cost": float(np.mean(env.costs)),
-        "throughput": (steps - done) / seconds,
-    }
-
-
-def _file(steps: int) -> str:
-    return f"model-{steps}.zip"
-
-
-def _new(env: BatchedVecEnv, settings: PPOSettings, rate: float) -> PPO:
+def _model(env: BatchedVecEnv, settings: PPOSettings) -> PPO:
+    transitions = settings.rollout * env.num_envs
     return PPO(
         "MlpPolicy",
         env,
-        learning_rate=rate,
+        learning_rate=settings.learning_rate,
         n_steps=settings.rollout,
-        batch_size=min(settings.batch, settings.rollout * settings.environments),
+        batch_size=min(settings.batch, transitions),
         n_epochs=settings.epochs,
         gamma=settings.discount,
         gae_lambda=settings.gae_lambda,
@@ -226,51 +246,7 @@ def _new(env: BatchedVecEnv, settings: PPOSettings, rate: float) -> PPO:
     )
 
 
-def _load(path: Path, env: BatchedVecEnv, rate: float) -> PPO:
-    constant = {"learning_rate": rate, "lr_schedule": lambda _: rate}
-    return PPO.load(path, env=env, device="cpu", custom_objects=constant)
-
-
-class PPOPolicy:
-    """A trained policy; plays the mean of its action distribution.
-
-    Args:
-        model: The trained model.
-        encoding: Its encoding.
-    """
-
-    name: ClassVar[str] = "ppo"
-
-    def __init__(self, model: PPO, encoding: Encoding) -> None:
-        self.model, self.encoding = model, encoding
-
-    @classmethod
-    def load(cls, folder: Path | str, instance: Instance, demand: DemandModel) -> PPOPolicy:
-        """The policy of a folder that `train_ppo` wrote, at its last checkpoint.
-
-        Args:
-            folder: The folder.
-            instance: An instance of the same lanes, items and nodes as in training.
-            demand: What is believed about its demand.
-
-        Raises:
-            TrainingError: If the folder holds no training, or one of another shape.
-        """
-        known = _read(Path(folder))
-        encoding = Encoding(instance, demand, EncodingSettings(**known["job"]["encoding"]))
-        model = PPO.load(Path(folder) / _file(int(known["curve"][-1]["steps"])), device="cpu")
-        observation, action = model.observation_space.shape, model.action_space.shape
-        if observation != (encoding.size,) or action != (encoding.actions,):
-            raise TrainingError(
-                f"{folder} was trained on observations of shape {observation} and actions of "
-                f"shape {action}; instance {instance.name!r} has {encoding.size} and "
-                f"{encoding.actions}: train on this instance"
-            )
-        return cls(model, encoding)
-
-    def decide(self, state: State, period: int) -> Decision:
-        """The orders of the mean action."""
-        with torch.no_grad():
-            observed = self.encoding.observe(state, period)
-            mean = self.model.policy.get_distribution(observed).mode()
-        return Decision(order=self.encoding.orders(mean, state, period))
+def _adam(model: PPO) -> torch.optim.Adam:
+    optimizer: Any = model.policy.optimizer
+    assert isinstance(optimizer, torch.optim.Adam)
+    return optimizer

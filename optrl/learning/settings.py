@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -63,6 +65,51 @@ def settings_as_json(settings: LearnerSettings) -> dict[str, Any]:
     """Settings as JSON holds them, so that what was read compares equal to what was written."""
     result: dict[str, Any] = json.loads(json.dumps(asdict(settings), allow_nan=False))
     return result
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a learner.
+
+    Attributes:
+        name: With a dot where it is of settings within settings.
+        default: As a text that `settings_from` takes.
+        about: What its class says about it.
+    """
+
+    name: str
+    default: str
+    about: str
+
+
+def settings_of(kind: type[LearnerSettings]) -> list[Setting]:
+    """All settings of a class, for a reader."""
+    found: list[Setting] = []
+
+    def add(part: Any, before: str) -> None:
+        about = _attributes(type(part))
+        for field in fields(part):
+            name, value = before + field.name, getattr(part, field.name)
+            if is_dataclass(value):
+                add(value, f"{name}.")
+                continue
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            if value is None or isinstance(value, bool):
+                text = text.lower()
+            found.append(Setting(name, text, about.get(field.name, "")))
+
+    add(kind(), "")
+    return found
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    """What docstrings of a class and its bases say under ``Attributes:``, by name."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        _, _, text = (inspect.cleandoc(base.__doc__ or "")).partition("Attributes:\n")
+        for name, about in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, flags=re.MULTILINE):
+            found[name] = " ".join(about.replace("``", "").replace("`", "").split())
+    return found
 
 
 def _values(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def test_compare_on_a_test_bed_uses_what_is_known(tmp_path: Path) -> None:
             ("compare", "lost-sales/poisson-p4-L1", "--policies", "s_s", "--out", "."),
             "give the name of a file",
         ),
-        (("compare", "lost-sales/poisson-p4-L1", "--policies", "dqn=x"), "given as ppo=FOLDER"),
+        (("compare", "lost-sales/poisson-p4-L1", "--policies", "s_s=x"), "needs no folder"),
         (("compare", "lost-sales/poisson-p4-L1", "--policies", "ppo=nowhere"), "no folder"),
         (("bench", "lost-sale"), "did you mean 'lost-sales'"),
         (("bench", "serial", "--json", "."), "give the name of a file"),

@@ -1,4 +1,4 @@
-"""The command train: a folder that compare can use, resuming, and its refusals."""
+"""The commands train and learners: a folder that compare can use, resuming, and their refusals."""
 
 import json
 
@@ -7,37 +7,98 @@ from typer.testing import CliRunner
 
 pytest.importorskip("stable_baselines3", reason="the extra optrl[rl] is not installed")
 
+import optrl
 from optrl.cli.app import app
-from optrl.learning.ppo import PPOPolicy
+from optrl.learning import names
 from optrl.testbeds import find_bed
+
+BED = "lost-sales/poisson-p4-L1"
+SMALL = (
+    *("--learner", "ppo", "--updates", "2", "--set", "environments=4"),
+    *("--set", "validation_scenarios=2", "--set", "validation_periods=5"),
+)
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+    return CliRunner().invoke(app, list(map(str, arguments)))
 
 
-def test_a_test_bed_is_trained_resumed_and_loaded(tmp_path):
-    """One command trains; again it is refused without --resume and done with it."""
-    name = "lost-sales/poisson-p4-L4"
+def test_a_test_bed_is_trained_resumed_and_compared(tmp_path):
+    """One command trains; again it is refused without --resume and done with it; compare reads."""
     out = tmp_path / "ppo"
-    first = run(name, "--out", out, "--steps", 2048, "--json")
+    first = run("train", BED, "--out", out, *SMALL, "--json")
     assert first.exit_code == 0, first.output
-    assert json.loads(first.stdout)["curve"][-1]["steps"] == 2048
-    bed = find_bed(name)
-    policy = PPOPolicy.load(out, bed.instance, bed.demand)
+    said = json.loads(first.stdout)
+    assert (said["updates"], said["finished"], said["learner"]) == (2, True, "ppo")
+    assert 0 < said["goodput"] < 1
+    bed = find_bed(BED)
+    policy = optrl.load_policy(out, bed.instance, bed.demand)
     assert not policy.encoding.settings.clock
-    again = run(name, "--out", out, "--steps", 2048)
+    again = run("train", BED, "--out", out, *SMALL)
     assert again.exit_code == 2
     assert "already" in again.output
-    resumed = run(name, "--out", out, "--steps", 2048, "--resume", "--json")
+    resumed = run("train", BED, "--out", out, *SMALL, "--resume", "--json")
     assert resumed.exit_code == 0
-    assert json.loads(resumed.stdout)["curve"] == []
+    assert json.loads(resumed.stdout)["validation_cost"] == said["validation_cost"]
+    compared = run(
+        *("compare", BED, "--policies", f"base_stock,learned={out}", "--scenarios", "2"),
+        *("--runs", tmp_path / "runs", "--json", "-"),
+    )
+    assert compared.exit_code == 0, compared.output
+    assert "learned" in compared.stdout
 
 
-def test_an_unknown_kind_of_action_writes_nothing(tmp_path):
-    """The message says what to choose, and no folder is left behind."""
+def test_a_wrong_setting_writes_nothing(tmp_path):
+    """The message names the setting and what it may be, and no folder is left behind."""
     out = tmp_path / "ppo"
-    result = run("lost-sales/poisson-p4-L4", "--out", out, "--actions", "level")
+    for text, said in (
+        ("encoding.actions=level", "order_up_to"),
+        ("learningrate=1", "did you mean 'learning_rate'"),
+        ("epochs=0", "at least 1"),
+    ):
+        result = run("train", BED, "--out", out, "--learner", "ppo", "--set", text)
+        assert result.exit_code == 2
+        assert said in " ".join(result.output.split())
+        assert not out.exists()
+
+
+def test_an_unknown_learner_or_sink_is_told(tmp_path):
+    """The nearest names are suggested."""
+    result = run("train", BED, "--out", tmp_path / "x", "--learner", "pto")
     assert result.exit_code == 2
-    assert "order_up_to" in result.output
-    assert not out.exists()
+    assert "did you mean 'ppo'" in result.output
+    result = run("train", BED, "--out", tmp_path / "x", *SMALL, "--track", "paper")
+    assert result.exit_code == 2
+    assert "choose tensorboard or mlflow" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_learners_lists_names_and_settings():
+    """Names one a line; the settings of one with defaults and meanings."""
+    listed = run("learners")
+    assert listed.stdout.split() == list(names())
+    settings = run("learners", "ppo")
+    assert settings.exit_code == 0
+    assert "encoding.actions" in settings.stdout
+    assert "Passes over the transitions" in settings.stdout
+
+
+def test_an_interrupted_training_says_how_to_go_on(tmp_path, monkeypatch):
+    """Ctrl-C ends with exit code 130 and leaves a folder that is resumed."""
+    from optrl.learning.ppo import PPOLearner
+
+    update, done = PPOLearner.update, []
+
+    def interrupted(self):
+        done.append(1)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return update(self)
+
+    monkeypatch.setattr(PPOLearner, "update", interrupted)
+    out = tmp_path / "ppo"
+    first = run("train", BED, "--out", out, *SMALL)
+    assert first.exit_code == 130
+    assert "--resume" in first.output
+    resumed = run("train", BED, "--out", out, *SMALL, "--resume")
+    assert resumed.exit_code == 0, resumed.output
