@@ -42,6 +42,14 @@ class AffineMap:
     def __len__(self) -> int:
         return len(self.offset)
 
+    def take(self, rows: IntArray) -> AffineMap:
+        """The expressions at `rows`, in that order."""
+        return AffineMap(
+            {name: matrix[rows] for name, matrix in self.columns.items()},
+            {name: matrix[rows] for name, matrix in self.data.items()},
+            self.offset[rows],
+        )
+
     def evaluate(
         self, columns: Mapping[str, FloatArray], data: Mapping[str, FloatArray]
     ) -> FloatArray:

@@ -56,13 +56,11 @@ class Embedding:
             ValueFunctionError: If they differ in more than can be pushed.
         """
         given = _each(values, len(self.weight))
-        for key, numbers in _moved(given, self.values).items():
-            kind, component = key
+        for (kind, component), numbers in _moved(given, self.values).items():
+            block = _full(self.name, component)
             if kind == "data":
-                model.push_data(f"{self.name}.{component}", numbers.ravel())
-                continue
-            block = component if component == _argument(self.name) else f"{self.name}.{component}"
-            if kind == "cost":
+                model.push_data(block, numbers.ravel())
+            elif kind == "cost":
                 model.push_cost(block, (self.weight[:, None] * numbers).ravel())
             else:
                 model.push_bounds(block, upper=numbers.ravel())
@@ -161,6 +159,10 @@ def _argument(name: str) -> str:
     return f"{name}_argument"
 
 
+def _full(name: str, component: str) -> str:
+    return _argument(name) if component == "argument" else f"{name}.{component}"
+
+
 def _compiled(value: ValueFunction, name: str) -> LinearProgram:
     model = pyo.ConcreteModel()
     arguments = pyo.Var(range(value.size))
@@ -205,7 +207,7 @@ def _with(part: LinearProgram, moves: Moves, weight: FloatArray, name: str) -> L
     """A part with the numbers of each copy in place."""
     cost, upper, data = part.cost.copy(), part.column_upper.copy(), dict(part.data)
     for (kind, component), numbers in moves.items():
-        full = _argument(name) if component == "argument" else f"{name}.{component}"
+        full = _full(name, component)
         if kind == "data":
             data[full] = replace(data[full], value=numbers.ravel())
         elif kind == "cost":
