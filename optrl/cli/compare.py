@@ -9,6 +9,7 @@ import typer
 
 from optrl.cli.contenders import load_trained, split
 from optrl.cli.failures import ExitCode, reported
+from optrl.cli.limits import read_limits
 from optrl.cli.terminal import messages, write_json, write_line
 from optrl.errors import OptrlError
 
@@ -48,6 +49,12 @@ def compare(
     replay: Annotated[
         bool, typer.Option("--replay", help="On the observed demand kept from the start on.")
     ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POLICY=N", help="Run a policy that takes long on the first N only; repeatable."
+        ),
+    ] = None,
     bound: Annotated[
         int,
         typer.Option(
@@ -69,6 +76,8 @@ def compare(
 
     Differences are taken scenario by scenario, and all pairs of policies are judged together. The
     run stops when every pair is proven to differ or to be alike, and otherwise after --scenarios.
+    Policies that take long may meet fewer scenarios (--limit lookahead=16): each pair is judged on
+    the scenarios that both met.
     Finished parts are kept under --runs: an interrupted run continues from there when the same
     command is given again, and gives the same numbers.
     """
@@ -77,6 +86,7 @@ def compare(
         if path is not None and Path(path).is_dir():
             raise OptrlError(f"{path} is a folder: give the name of a file to write")
     names, trained = split(policies)
+    limits = read_limits(limit or [])
     with console.status("reading"):
         from optrl.cli.comparison_progress import comparison_progress
         from optrl.comparison.compare import compare as run
@@ -87,7 +97,12 @@ def compare(
         instance = read_subject(subject)
         entries: list[Entry] = [*names]
         entries += [load_trained(name, path, instance) for name, path in trained]
-    with comparison_progress(console, len(entries) * scenarios + bound) as progress:
+    total = (
+        len(entries) * scenarios
+        + bound
+        - sum(scenarios - min(scenarios, n) for n in limits.values())
+    )
+    with comparison_progress(console, total) as progress:
         try:
             result = run(
                 instance,
@@ -99,6 +114,7 @@ def compare(
                 until_settled=not all_scenarios,
                 replay=replay,
                 bound_scenarios=bound,
+                limits=limits,
                 folder=runs,
                 progress=progress,
             )

@@ -26,6 +26,9 @@ def print_comparison(comparison: Comparison) -> None:
     table.add_column("rank")
     table.add_column("policy", no_wrap=True)
     columns = ["cost", "above", "interval", "fill rate", "stock"]
+    limited = bool(settings.limits) and comparison.ranking["scenarios"].n_unique() > 1
+    if limited:
+        columns.insert(0, "scenarios")
     if comparison.reference is not None:
         columns.append("above optimum" if comparison.reference == "optimum" else "above bound")
     for column in (*columns, "seconds"):
@@ -43,6 +46,8 @@ def print_comparison(comparison: Comparison) -> None:
             f"{row['fill_rate']:.2%}",
             f"{row['mean_stock']:,.4g}",
         ]
+        if limited:
+            cells.insert(2, f"{row['scenarios']:,}")
         if comparison.reference is not None:
             half = row["gap_half_width"]
             spread = f" ± {half:.2f}" if math.isfinite(half) else ""
@@ -50,6 +55,12 @@ def print_comparison(comparison: Comparison) -> None:
         table.add_row(*cells, f"{row['seconds']:.1f}")
     console.print(table)
     console.print()
+    if limited:
+        console.print(
+            "policies with fewer scenarios are compared on those that both of a pair met; their "
+            f"cost, fill rate and stock are those of {comparison.anchor} plus the difference there",
+            soft_wrap=True,
+        )
     confidence = f"{100 * settings.confidence:g} %"
     if comparison.scenarios == 1:
         said = "one path of demand proves no ranking"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +42,7 @@ def compare(
     warm_up: int = 0,
     bound_scenarios: int = 0,
     optimum: float | None = None,
+    limits: Mapping[str, int] | None = None,
     folder: str | os.PathLike[str] | None = None,
     progress: Callable[[Advance], None] = lambda _: None,
 ) -> Comparison:
@@ -51,6 +52,10 @@ def compare(
     policies is proven to differ, or to differ by at most `tolerance`. All statements of all looks
     hold together with probability `confidence` (`optrl.comparison.statistics`), so that stopping
     early does not cheat.
+
+    Policies that take long may meet fewer scenarios than the others (`limits`), the first of the
+    same ones: each pair is then compared on the scenarios that both met, and the run goes on until
+    the pairs that still can be told apart by more scenarios are.
 
     Args:
         subject: An instance, or a test bed: its own demand, warm-up and optimum are then taken.
@@ -66,6 +71,7 @@ def compare(
         warm_up: First periods left out of cost and indicators.
         bound_scenarios: Scenarios for which the perfect-information bound is solved.
         optimum: Known optimal cost of the instance, to measure gaps against.
+        limits: Most scenarios of some policies, by name; at least one policy has none.
         folder: Where finished parts are kept; a run that was interrupted continues from there.
         progress: Told about every part.
 
@@ -83,6 +89,7 @@ def compare(
         if optimum is None and subject.optimum is not None and _is_plain(instance):
             optimum = subject.optimum * (instance.horizon - warm_up)
     entered = contenders(policies, kept=folder is not None)
+    limits = _checked_limits(limits or {}, [each.name for each in entered])
     fitted = demand if demand is not None else fit(instance)
     if replay and demand is not None:
         raise OptrlError("demand is to be replayed and drawn from a model: choose one of the two")
@@ -104,6 +111,7 @@ def compare(
         schedule=looks(most, FIRST_LOOK if until_settled else most),
         demand="replay" if replay else str(getattr(fitted, "name", type(fitted).__name__)),
         warm_up=warm_up,
+        limits={name: limit for name, limit in limits.items() if limit < most},
     )
     kept = RunFolder(None, {})
     if folder is not None:
@@ -114,16 +122,23 @@ def compare(
         kept = RunFolder.at(Path(folder), provenance | models | {"warm_up": warm_up})
     runner = Runner(drawn, fitted if believed is None else believed, kept, warm_up, progress)
     measured: dict[str, Measurement] = {}
+    prefixes: dict[int, dict[str, Measurement]] = {}
+    low = 0
     for look, stop in enumerate(settings.schedule):
-        first = settings.schedule[look - 1] if look else 0
-        for each in entered:
-            part = runner.run(each, first, stop)
-            measured[each.name] = join([measured[each.name], part]) if look else part
-        result = Comparison(instance, settings, look, measured, np.zeros(0), optimum, provenance)
-        if result.settled:
+        for high in sorted({x for x in settings.limits.values() if low < x < stop} | {stop}):
+            going = [x for x in entered if settings.limits.get(x.name, most) > low]
+            for each in going:
+                part = runner.run(each, low, high)
+                measured[each.name] = join([measured[each.name], part]) if low else part
+            if high in settings.limits.values():
+                prefixes[high] = {each.name: measured[each.name] for each in going}
+            low = high
+        result = Comparison(
+            instance, settings, look, measured, np.zeros(0), optimum, provenance, prefixes
+        )
+        if result.settled_among([x for x in measured if settings.limits.get(x, most) > stop]):
             break
-    bounds = runner.bound(0, min(bound_scenarios, result.scenarios))
-    return Comparison(instance, settings, look, measured, bounds, optimum, provenance)
+    return replace(result, bound=runner.bound(0, min(bound_scenarios, result.scenarios)))
 
 
 def _is_plain(instance: Instance) -> bool:
@@ -141,3 +156,20 @@ def _check(scenarios: int, confidence: float, tolerance: float, bound_scenarios:
         raise OptrlError(f"tolerance is {tolerance}; it must be at least 0 and below 1")
     if bound_scenarios < 0:
         raise OptrlError(f"bound_scenarios is {bound_scenarios}; it must be at least 0")
+
+
+def _checked_limits(limits: Mapping[str, int], names: Sequence[str]) -> Mapping[str, int]:
+    for name, limit in limits.items():
+        if name not in names:
+            raise OptrlError(
+                f"scenarios are limited for {name!r}, which is not compared; the policies are "
+                f"{', '.join(names)}"
+            )
+        if limit < 1:
+            raise OptrlError(f"{name!r} is limited to {limit} scenarios; at least 1 is needed")
+    if all(name in limits for name in names):
+        raise OptrlError(
+            "the scenarios of every policy are limited: leave one without a limit, or lower the "
+            "number of scenarios of all"
+        )
+    return limits

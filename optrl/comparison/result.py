@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
-from optrl_formulations.network import FloatArray
+from optrl_formulations.network import FloatArray, IntArray
 
 from optrl.comparison.measurement import Measurement
-from optrl.comparison.statistics import (
-    PairedDifferences,
-    dearer,
-    paired_differences,
-    rank_bounds,
-    settled,
-    spent,
-    standard_error,
-    t_half_width,
-)
+from optrl.comparison.ranking import cost_estimates, ranking_table
+from optrl.comparison.statistics import PairedDifferences, paired_differences, settled, spent
 from optrl.evaluation.judge import BOUND
 from optrl.instance import Instance
 from optrl.planning.json_text import json_text
 from optrl.simulation.kpis import Indicators
 from optrl.tables.atomic import write_file
+
+_Number = TypeVar("_Number", float, FloatArray)
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,7 @@ class Settings:
         schedule: Numbers of scenarios at which the ranking is looked at.
         demand: How demand was drawn: the family, or "replay".
         warm_up: First periods left out.
+        limits: Most scenarios of policies that meet fewer than the others.
     """
 
     seed: int
@@ -52,6 +47,7 @@ class Settings:
     schedule: tuple[int, ...]
     demand: str
     warm_up: int
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,8 @@ class Comparison:
         bound: Perfect-information bound of the first scenarios, possibly none, shape (B,).
         optimum: Known optimal cost, or None.
         provenance: Instance hash, code version, versions of libraries.
+        prefixes: For each number of scenarios after which some policy stopped before the others,
+            what every policy that met as many measured on them.
     """
 
     instance: Instance
@@ -75,6 +73,7 @@ class Comparison:
     bound: FloatArray
     optimum: float | None
     provenance: Mapping[str, Any]
+    prefixes: Mapping[int, Mapping[str, Measurement]] = field(default_factory=dict)
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -83,14 +82,60 @@ class Comparison:
 
     @property
     def scenarios(self) -> int:
-        """Number of scenarios that were run."""
-        return len(self.cost)
+        """Number of scenarios that were run, by the policies that met all."""
+        return int(self.counts.max())
+
+    @cached_property
+    def counts(self) -> IntArray:
+        """Number of scenarios that each policy met, shape (K,)."""
+        return np.array([x.trajectory.scenarios for x in self.measurements.values()])
 
     @cached_property
     def cost(self) -> FloatArray:
-        """Discounted cost less terminal value by scenario and policy, shape (S, K)."""
-        columns = [x.trajectory.total_cost.numpy() for x in self.measurements.values()]
-        return np.stack(columns, axis=1)
+        """Discounted cost less terminal value by scenario and policy, shape (S, K).
+
+        Not a number where a policy has not met a scenario.
+        """
+        result = np.full((self.scenarios, len(self.policies)), np.nan)
+        for k, measured in enumerate(self.measurements.values()):
+            result[: self.counts[k], k] = measured.trajectory.total_cost.numpy()
+        return result
+
+    @cached_property
+    def anchor(self) -> str:
+        """The cheapest policy that met all scenarios."""
+        every = np.flatnonzero(self.counts == self.scenarios)
+        return self.policies[int(every[np.argmin(self.cost[:, every].mean(axis=0))])]
+
+    def on_first(self, policy: str, scenarios: int) -> Measurement:
+        """What a policy measured on its first scenarios.
+
+        Args:
+            policy: The policy.
+            scenarios: As many as it met, or as another policy did that stopped before.
+        """
+        measured = self.measurements[policy]
+        if measured.trajectory.scenarios == scenarios:
+            return measured
+        return self.prefixes[scenarios][policy]
+
+    def on_common(self, one: str, other: str) -> tuple[Measurement, Measurement]:
+        """What two policies measured on the scenarios that both met."""
+        met = min(self.measurements[name].trajectory.scenarios for name in (one, other))
+        return self.on_first(one, met), self.on_first(other, met)
+
+    def estimate(self, policy: str, of: Callable[[Measurement], _Number]) -> _Number:
+        """A mean over scenarios, estimated by differences where the policy met fewer than all.
+
+        Args:
+            policy: The policy.
+            of: Takes the mean, a number or an array.
+        """
+        own = self.measurements[policy]
+        if own.trajectory.scenarios == self.scenarios:
+            return of(own)
+        own, anchor = self.on_common(policy, self.anchor)
+        return of(self.measurements[self.anchor]) + of(own) - of(anchor)
 
     @cached_property
     def differences(self) -> PairedDifferences:
@@ -102,61 +147,36 @@ class Comparison:
     @property
     def indifference(self) -> float:
         """Difference in cost that does not matter."""
-        return self.settings.tolerance * abs(float(self.cost.mean(axis=0).min()))
+        return self.settings.tolerance * abs(float(np.nanmin(cost_estimates(self)[0])))
 
     @property
     def settled(self) -> bool:
         """Whether every pair is proven different, or alike within the tolerance."""
         return settled(self.differences, self.indifference)
 
+    def settled_among(self, policies: Collection[str]) -> bool:
+        """Whether that holds of every pair of some policies."""
+        among = np.array([name in policies for name in self.policies])
+        return settled(self.differences, self.indifference, among)
+
     @cached_property
     def indicators(self) -> dict[str, Indicators]:
-        """Indicators by policy."""
+        """Indicators by policy, on the scenarios that it met."""
         return {name: Indicators.of(x.trajectory) for name, x in self.measurements.items()}
 
     @cached_property
     def ranking(self) -> pl.DataFrame:
         """One row a policy, cheapest first.
 
-        Columns: rank; policy; cost, its standard_error and the half_width of its own interval;
+        Columns: rank; policy; scenarios it met; cost, its standard_error and the half_width of
+        its own interval;
         above_best, the paired difference to the cheapest, with above_best_low and above_best_high,
         the interval that holds for all pairs and looks at once; best_rank and worst_rank that are
         not ruled out; gap_percent to the reference (`reference`) and its half width; fill_rate,
-        cycle_service, turns, mean_stock; seconds.
+        cycle_service, turns, mean_stock; seconds. Of a policy that met fewer scenarios than others
+        cost and indicators are estimated by differences (`optrl.comparison.ranking`).
         """
-        mean = self.cost.mean(axis=0)
-        error = standard_error(self.cost)
-        half = t_half_width(error, self.scenarios, 1 - self.settings.confidence)
-        best, worst = rank_bounds(dearer(self.differences, len(mean)))
-        order = np.lexsort((np.arange(len(mean)), mean))
-        difference, width = self._to(int(order[0]))
-        gap, gap_half = self._gaps()
-        rows = []
-        for position, k in enumerate(order.tolist()):
-            name = self.policies[k]
-            found = self.indicators[name]
-            rows.append(
-                {
-                    "rank": position + 1,
-                    "policy": name,
-                    "cost": mean[k],
-                    "standard_error": error[k],
-                    "half_width": half[k],
-                    "above_best": difference[k],
-                    "above_best_low": difference[k] - width[k],
-                    "above_best_high": difference[k] + width[k],
-                    "best_rank": int(best[k]),
-                    "worst_rank": int(worst[k]),
-                    "gap_percent": gap[k],
-                    "gap_half_width": gap_half[k],
-                    "fill_rate": found.fill_rate.mean,
-                    "cycle_service": found.cycle_service.mean,
-                    "turns": found.turns.mean,
-                    "mean_stock": found.mean_stock.mean,
-                    "seconds": self.measurements[name].seconds,
-                }
-            )
-        return pl.DataFrame(rows, infer_schema_length=None)
+        return ranking_table(self)
 
     @property
     def reference(self) -> str | None:
@@ -171,7 +191,7 @@ class Comparison:
 
         Columns: policy and dearer (names); difference (dearer less policy) and its standard_error;
         low and high of the interval by itself; low_all and high_all of the interval that holds for
-        all pairs and looks at once; proven, whether the latter excludes 0.
+        all pairs and looks at once; proven, whether the latter excludes 0; scenarios both met.
         """
         found = self.differences
         sign = np.where(found.mean <= 0, -1.0, 1.0)
@@ -188,27 +208,31 @@ class Comparison:
                 "low_all": mean - found.half_width_all,
                 "high_all": mean + found.half_width_all,
                 "proven": mean > found.half_width_all,
+                "scenarios": found.scenarios,
             },
             schema_overrides={"policy": pl.String, "dearer": pl.String},
         )
 
     @cached_property
     def indicator_table(self) -> pl.DataFrame:
-        """One row a policy and indicator: policy, indicator, mean, standard_error."""
+        """One row a policy and indicator, on the scenarios that the policy met.
+
+        Columns: policy, indicator, mean, standard_error.
+        """
         return pl.concat([x.table() for x in self.indicators.values()])
 
     @cached_property
     def by_scenario(self) -> pl.DataFrame:
         """One row a policy and scenario: policy, scenario, cost, terminal_value, cost by kind."""
         tables = []
-        for position, (name, measured) in enumerate(self.measurements.items()):
+        for name, measured in self.measurements.items():
             path = measured.trajectory
             columns = {
-                "cost": self.cost[:, position],
+                "cost": path.total_cost.numpy(),
                 "terminal_value": path.terminal_value.numpy(),
                 **{f"cost_{k}": x[:, path.warm_up :].sum(1).numpy() for k, x in path.cost.items()},
             }
-            first = {"policy": [name] * self.scenarios, "scenario": np.arange(self.scenarios)}
+            first = {"policy": [name] * path.scenarios, "scenario": np.arange(path.scenarios)}
             tables.append(pl.DataFrame(first | columns))
         return pl.concat(tables)
 
@@ -268,32 +292,3 @@ class Comparison:
         text = report_page(self)
         with write_file(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-
-    def _to(self, best: int) -> tuple[FloatArray, FloatArray]:
-        """Difference of each policy to policy `best` and half-width for all pairs and looks."""
-        found, count = self.differences, self.cost.shape[1]
-        mean, width = np.zeros(count), np.zeros(count)
-        for own, other, sign in (
-            (found.first, found.second, 1),
-            (found.second, found.first, -1),
-        ):
-            here = other == best
-            mean[own[here]] = sign * found.mean[here]
-            width[own[here]] = found.half_width_all[here]
-        return mean, width
-
-    def _gaps(self) -> tuple[FloatArray, FloatArray]:
-        """Excess over the reference in percent and its half-width, each of shape (K,)."""
-        alpha = 1 - self.settings.confidence
-        count = self.cost.shape[1]
-        if self.optimum is not None:
-            half = t_half_width(standard_error(self.cost), self.scenarios, alpha)
-            scale = 100 / abs(self.optimum) if self.optimum else np.nan
-            return (self.cost.mean(axis=0) - self.optimum) * scale, half * scale
-        if not len(self.bound):
-            return np.full(count, np.nan), np.full(count, np.nan)
-        excess = self.cost[: len(self.bound)] - self.bound[:, None]
-        mean = float(self.bound.mean())
-        scale = 100 / abs(mean) if mean else np.nan
-        half = t_half_width(standard_error(excess), len(self.bound), alpha)
-        return excess.mean(axis=0) * scale, half * scale

@@ -17,12 +17,19 @@ Three levels of care:
 The intervals rest on means of scenario costs being about normal, which 32 scenarios and more make
 likely but do not prove for costs with heavy tails.
 
+Policies that take long may have met fewer scenarios than the others, the first of the same ones.
+Their entries in the matrix are then not a number from there on. A pair is compared on the
+scenarios that both have met. The mean of such a policy over its few scenarios would say more about
+these than about the policy; it is estimated by that of a policy that has met all, plus the paired
+difference (`difference_estimate`).
+
 Source: Bonferroni paired t under common random numbers: Clark & Yang (1986), A Bonferroni
 selection procedure when using common random numbers with unknown variances, WSC; Nelson &
 Matejcik (1995), Using common random numbers for indifference-zone selection and multiple
 comparisons in simulation, Management Science 41(12). Spending: Lan & DeMets (1983), Discrete
 sequential boundaries for clinical trials, Biometrika 70(3); its increments are used here through
-the union bound, which needs no joint distribution of the looks.
+the union bound, which needs no joint distribution of the looks. Estimation by differences from a
+larger sample: Cochran (1977), Sampling Techniques, 3rd edition, section 12.
 """
 
 from __future__ import annotations
@@ -30,7 +37,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from optrl_formulations.network import FloatArray, IntArray
+from optrl_formulations.network import BoolArray, FloatArray, IntArray
 from scipy import stats
 
 _ROUNDING = 1e-12
@@ -44,6 +51,7 @@ class PairedDifferences:
     Attributes:
         first: Column of the first policy.
         second: Column of the second policy.
+        scenarios: Scenarios that both have met.
         mean: Mean of first less second.
         standard_error: Of the mean; not a number with one scenario.
         half_width: Half of each interval by itself.
@@ -52,6 +60,7 @@ class PairedDifferences:
 
     first: IntArray
     second: IntArray
+    scenarios: IntArray
     mean: FloatArray
     standard_error: FloatArray
     half_width: FloatArray
@@ -77,11 +86,19 @@ def spent(schedule: tuple[int, ...], look: int, alpha: float) -> float:
     return alpha * (schedule[look] - before) / schedule[-1]
 
 
-def t_half_width(standard_error: FloatArray, scenarios: int, alpha: float) -> FloatArray:
-    """Half-width of two-sided t intervals of level 1 - alpha; infinite with one scenario."""
-    if scenarios < 2:
-        return np.full_like(standard_error, np.inf)
-    return standard_error * float(stats.t.ppf(1 - alpha / 2, scenarios - 1))
+def t_half_width(standard_error: FloatArray, scenarios: IntArray | int, alpha: float) -> FloatArray:
+    """Half-width of two-sided t intervals of level 1 - alpha; infinite with one scenario.
+
+    Args:
+        standard_error: Of each estimate.
+        scenarios: That each estimate rests on, one number or as many as estimates.
+        alpha: Error.
+    """
+    count = np.broadcast_to(np.asarray(scenarios), standard_error.shape)
+    half = np.full(standard_error.shape, np.inf)
+    enough = count >= 2
+    half[enough] = standard_error[enough] * stats.t.ppf(1 - alpha / 2, count[enough] - 1)
+    return half
 
 
 def standard_error(values: FloatArray) -> FloatArray:
@@ -93,26 +110,52 @@ def standard_error(values: FloatArray) -> FloatArray:
     return error
 
 
-def paired_differences(cost: FloatArray, alpha: float, alpha_all: float) -> PairedDifferences:
-    """Compare all pairs of columns.
+def difference_estimate(base: FloatArray, difference: FloatArray) -> tuple[float, float]:
+    """Mean of base plus difference, where differences were seen on the first scenarios alone.
 
     Args:
-        cost: Cost of each policy on each scenario, shape (S, K).
+        base: On all scenarios, shape (S,).
+        difference: On the first n of them, shape (n,).
+
+    Returns:
+        Estimate and standard error, which is not a number with n of 1.
+    """
+    every, some = len(base), len(difference)
+    mean = float(base.mean() + difference.mean())
+    if some < 2:
+        return mean, float("nan")
+    shared = float(np.cov(base[:some], difference)[0, 1])
+    variance = base.var(ddof=1) / every + difference.var(ddof=1) / some + 2 * shared / every
+    return mean, float(np.sqrt(max(0.0, variance)))
+
+
+def paired_differences(cost: FloatArray, alpha: float, alpha_all: float) -> PairedDifferences:
+    """Compare all pairs of columns, each on the scenarios that both have met.
+
+    Args:
+        cost: Cost of each policy on each scenario, shape (S, K); not a number where a policy has
+            not met a scenario, from some scenario on.
         alpha: Error of each interval by itself.
         alpha_all: Error that all pairs share at this look.
     """
-    scenarios, policies = cost.shape
+    policies = cost.shape[1]
     first, second = np.triu_indices(policies, 1)
     difference = cost[:, first] - cost[:, second]
     # Policies that do the same may be summed in another order: what rounding leaves is no proof.
     rounding = _ROUNDING * np.maximum(np.abs(cost[:, first]), np.abs(cost[:, second]))
     difference[np.abs(difference) <= rounding] = 0.0
-    error = standard_error(difference)
+    scenarios = np.isfinite(difference).sum(axis=0)
+    mean, error = np.zeros(len(first)), np.zeros(len(first))
+    for count in np.unique(scenarios):
+        here = scenarios == count
+        mean[here] = difference[:count, here].mean(axis=0)
+        error[here] = standard_error(difference[:count, here])
     pairs = max(1, len(first))
     return PairedDifferences(
         first,
         second,
-        difference.mean(axis=0),
+        scenarios,
+        mean,
         error,
         t_half_width(error, scenarios, alpha),
         t_half_width(error, scenarios, alpha_all / pairs),
@@ -134,10 +177,21 @@ def rank_bounds(proven: IntArray) -> tuple[IntArray, IntArray]:
     return 1 + proven.sum(axis=1), len(proven) - proven.sum(axis=0)
 
 
-def settled(differences: PairedDifferences, indifference: float) -> bool:
-    """Whether every pair is proven different, or proven to differ by at most `indifference`."""
+def settled(
+    differences: PairedDifferences, indifference: float, among: BoolArray | None = None
+) -> bool:
+    """Whether every pair is proven different, or proven to differ by at most `indifference`.
+
+    Args:
+        differences: Of all pairs.
+        indifference: Difference that does not matter.
+        among: Policies (K,) whose pairs count; all when None.
+    """
     low = differences.mean - differences.half_width_all
     high = differences.mean + differences.half_width_all
     apart = (low > 0) | (high < 0)
     alike = (low >= -indifference) & (high <= indifference)
-    return bool((apart | alike).all())
+    told = apart | alike
+    if among is not None:
+        told |= ~(among[differences.first] & among[differences.second])
+    return bool(told.all())

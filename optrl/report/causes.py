@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from optrl_formulations.network import FloatArray
 
-from optrl.comparison.measurement import KINDS
+from optrl.comparison.measurement import KINDS, Measurement
 from optrl.comparison.result import Comparison
 from optrl.comparison.statistics import standard_error, t_half_width
 
@@ -58,11 +58,10 @@ class Contrast:
 
 
 def contrast(comparison: Comparison, policy: str, best: str) -> Contrast:
-    """What a policy costs beyond the cheapest, and where."""
-    one, other = comparison.measurements[policy], comparison.measurements[best]
+    """What a policy costs beyond the cheapest, and where, on the scenarios that both met."""
+    one, other = comparison.on_common(policy, best)
     alpha = 1 - comparison.settings.confidence
-    kinds = kind_costs(comparison, policy)
-    cheapest = kind_costs(comparison, best)
+    kinds, cheapest = _kinds(one), _kinds(other)
     first = one.trajectory.warm_up
     by_period = (one.trajectory.period_cost - other.trajectory.period_cost).numpy()[:, first:]
     names = [str(one.trajectory.first_period + first + t) for t in range(by_period.shape[1])]
@@ -97,19 +96,29 @@ def kind_costs(comparison: Comparison, policy: str) -> dict[str, float]:
 
     What is left is worth something because it was bought: its value is taken off the purchases.
     """
-    path = comparison.measurements[policy].trajectory
+    kinds = list(_kinds(comparison.measurements[policy]))
+    means = comparison.estimate(policy, lambda m: np.array(list(_kinds(m).values())))
+    return dict(zip(kinds, means.tolist(), strict=True))
+
+
+def _kinds(measured: Measurement) -> dict[str, float]:
+    path = measured.trajectory
     cost = {kind: float(x[:, path.warm_up :].sum(1).mean()) for kind, x in path.cost.items()}
     return {NET: cost.pop("purchase", 0.0) - float(path.terminal_value.mean()), **cost}
 
 
 def full_share(comparison: Comparison, policy: str) -> FloatArray:
     """Share of scenarios and periods in which each resource is full or overflows, shape (R,)."""
-    path = comparison.measurements[policy].trajectory
-    use = path.resource_use[:, :, path.warm_up :]
-    capacity = path.capacity[:, path.warm_up :]
-    full = (use >= _FULL * capacity) & (capacity > 0)
-    share: FloatArray = full.double().mean(dim=(0, 2)).numpy()
-    return share
+
+    def share(measured: Measurement) -> FloatArray:
+        path = measured.trajectory
+        use = path.resource_use[:, :, path.warm_up :]
+        capacity = path.capacity[:, path.warm_up :]
+        full = (use >= _FULL * capacity) & (capacity > 0)
+        found: FloatArray = full.double().mean(dim=(0, 2)).numpy()
+        return found
+
+    return comparison.estimate(policy, share).clip(0, 1)
 
 
 def _largest(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from optrl_formulations.network import FloatArray
 
+from optrl.comparison.measurement import Measurement
 from optrl.comparison.result import Comparison
 from optrl.report.causes import Contrast, Place, contrast, full_share, kind_costs
 from optrl.report.charts import intervals, lines, stacked
@@ -69,7 +72,7 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
         half = f" ± {short(r['half_width'])}" if math.isfinite(r["half_width"]) else ""
         ranks = {r["best_rank"], r["worst_rank"]}
         cells = [
-            name(r["policy"]),
+            _met(comparison, r),
             f"{short(r['cost'], 4)}{half}",
             " to ".join(str(x) for x in sorted(ranks)),
             percent(r["fill_rate"]),
@@ -85,7 +88,23 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
         "differ from one another, which all policies share. Compare policies by the differences."
         "</p>"
     )
+    if len(set(comparison.counts.tolist())) > 1:
+        note += (
+            '<p class="note">Policies that take long met fewer scenarios, the first of the same '
+            "ones. Each pair is compared on the scenarios that both met; what is shown of such a "
+            f"policy is what {name(comparison.anchor)} has on all scenarios plus the difference "
+            "between the two on those few.</p>"
+        )
     return chart + table(head, body, best=True) + note
+
+
+def _met(comparison: Comparison, row: Mapping[str, Any]) -> str:
+    if row["scenarios"] == comparison.scenarios:
+        return name(row["policy"])
+    return (
+        f"{name(row['policy'])}<br><small>on {row['scenarios']:,} of "
+        f"{comparison.scenarios:,} scenarios</small>"
+    )
 
 
 def costs(comparison: Comparison) -> str:
@@ -135,16 +154,21 @@ def over_time(comparison: Comparison, colours: dict[str, int]) -> str:
     period = text(comparison.instance.period)
     service, stock, cost = [], [], []
     first = 0
+
+    def by_period(measured: Measurement) -> FloatArray:
+        path = measured.trajectory
+        rows = [path.totals[k] for k in ("demand", "unmet", "stock")] + [path.period_cost]
+        return np.stack([x[:, path.warm_up :].mean(0).numpy() for x in rows])
+
     for policy in order:
         path = comparison.measurements[policy].trajectory
         first = path.first_period + path.warm_up
-        totals = {k: x[:, path.warm_up :].sum(0).numpy() for k, x in path.totals.items()}
-        met = np.full(len(totals["demand"]), np.nan)
-        asked = totals["demand"] > 0
-        met[asked] = 1 - totals["unmet"][asked] / totals["demand"][asked]
+        asked, unmet, held, paid = comparison.estimate(policy, by_period)
+        met = np.full(len(asked), np.nan)
+        met[asked > 0] = 1 - unmet[asked > 0] / asked[asked > 0]
         service.append((policy, met))
-        stock.append((policy, totals["stock"] / path.scenarios))
-        cost.append((policy, path.period_cost[:, path.warm_up :].mean(0).numpy()))
+        stock.append((policy, held))
+        cost.append((policy, paid))
     quantity, money = _unit(comparison.instance.quantity), _unit(comparison.instance.money)
 
     def whole_percent(value: float) -> str:
