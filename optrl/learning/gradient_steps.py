@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from optrl.learning.base import JSON, TrainingState
+from optrl.learning.state import optimizer_tensors, restore_optimizer
 
 
 class GradientSteps:
@@ -23,13 +22,8 @@ class GradientSteps:
         self._parameters = dict(module.named_parameters())
         self._optimizer = torch.optim.Adam(self._parameters.values(), lr=1.0)
         for parameter in self._parameters.values():
-            # All state exists from the start, so that checkpoints have one form.
+            # Weights that an instance has no use for have a gradient too: zero.
             parameter.grad = torch.zeros_like(parameter)
-            self._optimizer.state[parameter] = {
-                "step": torch.zeros(()),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
 
     @staticmethod
     def cycle(done: int, total: int, rise: float) -> float:
@@ -53,37 +47,14 @@ class GradientSteps:
         self._optimizer.step()
         return float(norm)
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, JSON]]:
-        """Parameters and moments, and the number of steps."""
-        tensors: dict[str, Tensor] = {}
-        steps = 0
-        for name, parameter in self._parameters.items():
-            kept = self._optimizer.state[parameter]
-            tensors[f"network.{name}"] = parameter.detach()
-            tensors[f"first.{name}"] = kept["exp_avg"]
-            tensors[f"second.{name}"] = kept["exp_avg_sq"]
-            steps = int(kept["step"])
-        return tensors, {"steps": steps}
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters and what the optimizer remembers."""
+        parameters = {f"network.{name}": x.detach() for name, x in self._parameters.items()}
+        return parameters | optimizer_tensors(self._optimizer)
 
-    def restore(self, state: TrainingState) -> None:
-        """Go to a state that holds what `state` gave."""
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go to where `tensors` was taken."""
         with torch.no_grad():
             for name, parameter in self._parameters.items():
-                kept = self._optimizer.state[parameter]
-                parameter.copy_(state.tensors[f"network.{name}"])
-                kept["exp_avg"].copy_(state.tensors[f"first.{name}"])
-                kept["exp_avg_sq"].copy_(state.tensors[f"second.{name}"])
-                kept["step"].fill_(state.numbers["steps"])
-
-
-def generator_state(generator: np.random.Generator) -> JSON:
-    """The state of a generator's bit generator."""
-    state: JSON = generator.bit_generator.state  # type: ignore[assignment]  # numbers and texts
-    return state
-
-
-def restored_generator(state: Any) -> np.random.Generator:
-    """A generator from the state of its bit generator."""
-    bits = np.random.PCG64()
-    bits.state = state
-    return np.random.Generator(bits)
+                parameter.copy_(tensors[f"network.{name}"])
+        restore_optimizer(self._optimizer, tensors)

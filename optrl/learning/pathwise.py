@@ -28,9 +28,10 @@ import torch
 
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
-from optrl.learning.base import LearnerSettings, Subject, TrainingError, TrainingState
-from optrl.learning.gradient_steps import GradientSteps, generator_state, restored_generator
+from optrl.learning.base import JSON, LearnerSettings, Subject, TrainingError, TrainingState
+from optrl.learning.gradient_steps import GradientSteps
 from optrl.learning.simulated_systems import SimulatedSystems
+from optrl.learning.state import generator_numbers, restore_generator
 from optrl.learning.training_instance import TrainingInstance, training_instance
 from optrl.networks.graph_policy import PolicyNetwork
 from optrl.policies.neural import NeuralPolicy
@@ -144,10 +145,12 @@ class Pathwise:
         periods = settings.periods if endless else self._subject.instance.horizon
         first = self._done * settings.paths
         total = sum(each.count for each in groups)
-        loss = torch.zeros(())
-        for each in groups:
-            cost = each.cost(periods, self._generator, self._seed, first)
-            loss = loss + cost * (each.count / total)
+        loss, work = torch.zeros(()), 0
+        for k, each in enumerate(groups):
+            if self._takes_part(k):
+                cost = each.cost(periods, self._generator, self._seed, first)
+                loss = loss + cost * (each.count / total)
+                work += each.work * periods
         rate = self._steps.cycle(self._done, settings.updates, settings.rise)
         rate *= settings.learning_rate * self.learning_rate_factor
         norm = self._steps.descend(loss, rate, settings.clip)
@@ -156,8 +159,12 @@ class Pathwise:
             "loss": float(loss.detach()),
             "gradient_norm": norm,
             "learning_rate": rate,
-            "work": float(sum(each.work for each in groups) * periods),
+            "work": float(work),
         }
+
+    def _takes_part(self, group: int) -> bool:
+        """Whether the next update simulates a group of systems."""
+        return True
 
     def _inputs(self) -> InputSpace:
         """Inputs of the network."""
@@ -215,19 +222,20 @@ class Pathwise:
 
     def state(self) -> TrainingState:
         """The state now."""
-        tensors, numbers = self._steps.state()
+        tensors = self._steps.tensors()
+        numbers: dict[str, JSON] = {"done": self._done}
         for k, each in enumerate(self._systems):
             carried, numbers[f"period{k}"] = each.state()
             tensors |= {f"carried{k}.{name}": tensor for name, tensor in carried.items()}
-        numbers |= {"done": self._done, "generator": generator_state(self._generator)}
+        numbers |= {"generator": generator_numbers(self._generator)}
         return TrainingState(tensors, numbers)
 
     def restore(self, state: TrainingState) -> None:
         """Go to a state."""
-        self._steps.restore(state)
+        self._steps.restore(state.tensors)
         numbers: Any = state.numbers
         self._done = numbers["done"]
-        self._generator = restored_generator(numbers["generator"])
+        restore_generator(self._generator, numbers["generator"])
         self._done -= self._done > 0
         self._begin_round()
         self._done = numbers["done"]

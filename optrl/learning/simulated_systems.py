@@ -80,12 +80,14 @@ class SimulatedSystems:
         draws = dynamics.draws(seed, first_path, self._paths)
         self.policy.refresh()
         discount = dynamics.instance.network.discount
-        total = demand.new_zeros(())
+        nothing = demand.new_zeros(self._paths)
+        costs: list[Tensor] = []
         for step, of_period in enumerate(demand):
             decision = self.policy.decide(state, state.period)
             state, outcome = dynamics.step(state, decision, of_period, draws)
-            weight = 1.0 if self._endless else discount**step
-            total = total + weight * torch.stack([c.sum() for c in outcome.cost.values()]).sum()
+            paid = sum(outcome.cost.values(), start=nothing)
+            costs.append(paid if self._endless else paid * discount**step)
+        total = torch.stack(costs).sum()
         if not self._endless:
             total = total - discount**periods * dynamics.terminal_value(state).sum()
         if self.carries:

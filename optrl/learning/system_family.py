@@ -1,7 +1,7 @@
 """Families of systems from which one network for all of them learns.
 
-A family draws some dozen systems at a time and lays them out as items and places of one instance, so
-that the simulator takes them side by side.
+A family draws some dozen systems at a time and lays them out as items and places of one instance,
+so that the simulator takes them side by side.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class SystemFamily(Protocol):
 class SinglePlaces:
     """One item at one place fed by one supplier: lost sales, and some backorders.
 
-    Demand is Poisson, geometric or negative binomial. Half of the lost-sales systems, rounded down to
-    whole sets, are the 32 of Zipkin (2008) where lead times reach from 1 to 4; the others are drawn,
-    mean and costs from log-uniform distributions.
+    Demand is Poisson, geometric or negative binomial. Where there are enough systems, 8 of those
+    with lost sales at each lead time are Zipkin's (2008), 32 in all with lead times from 1 to 4;
+    the others are drawn, mean and costs from log-uniform distributions.
 
     Attributes:
         lead_times: Lead times; each drawn item stands once for each.
@@ -117,7 +117,7 @@ _GRID = np.array([[ratio, size] for ratio in (4.0, 9.0, 19.0, 39.0) for size in 
 def single_places(
     lead_times: Sequence[int], mean: FloatArray, shortage_cost: FloatArray, unmet: Unmet
 ) -> Instance:
-    """One supplier feeding one place for each lead time; holding cost 1.
+    """One supplier feeding one place for each lead time; holding cost 1, whole units.
 
     Args:
         lead_times: Of the places.
@@ -148,7 +148,7 @@ def single_places(
         lane_cost=by_lane,
         fixed_cost=by_lane,
         joint_fixed_cost=np.zeros(places),
-        lot_size=by_lane,
+        lot_size=np.ones((n, places)),
         minimum_quantity=by_lane,
         maximum_quantity=np.full((n, places), np.inf),
         setup_time=by_lane,

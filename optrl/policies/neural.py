@@ -125,25 +125,34 @@ class NeuralPolicy:
             return self._stocking.take(x.to(self._dtype).permute(2, 0, 1))
 
         stock = rows(state.on_hand)
-        columns = [stock]
-        local = None
+        local, columns = stock, [stock]
         if self._owed is not None:
             waiting = state.backlog.to(self._dtype).permute(2, 0, 1)
             owed = self._owed.total(waiting, len(self._stocking))
             columns.append(owed)
             local = stock - owed
         if self._below is not None:
-            position = (stock if local is None else local) + rows(state.in_transit)
+            position = local + rows(state.in_transit)
             columns.append(self._below.total(position, len(self._stocking)))
+        parts = [torch.stack(columns)]
         if self._slots:
-            due = state.due.to(self._dtype).permute(3, 2, 0, 1)
-            known = min(self._slots, self.inputs.space.slots)
-            for k in range(min(known, len(due))):
-                last = k == known - 1 and self._slots > known
-                columns.append(self._stocking.take(due[k:].sum(0) if last else due[k]))
-            # A first state may know of fewer periods ahead than the longest lane.
-            columns += [torch.zeros_like(stock)] * (known - len(due))
-        return torch.stack(columns) * self._inverse
+            parts += self._due(state.due.to(self._dtype).permute(3, 2, 0, 1))
+        return torch.cat(parts) * self._inverse
+
+    def _due(self, due: Tensor) -> list[Tensor]:
+        """What arrives, (slots given, M, S, N) in pieces, of all that is due (K, V, S, N)."""
+        known = min(self._slots, self.inputs.space.slots)
+        run = self._stocking.slice
+        at = due[:, run] if run is not None else due.index_select(1, self._stocking.tensor)
+        if known == self._slots or len(at) <= known:
+            pieces = [at[:known]]
+        else:
+            pieces = [at[: known - 1], at[known - 1 :].sum(0, keepdim=True)]
+        # A first state may know of fewer periods ahead than the longest lane.
+        missing = known - sum(len(piece) for piece in pieces)
+        if missing > 0:
+            pieces.append(at.new_zeros(missing, *at.shape[1:]))
+        return pieces
 
 
 class _Pairs:
