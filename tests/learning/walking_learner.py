@@ -12,7 +12,10 @@ import numpy as np
 import torch
 
 from optrl.demand.fit import fit
+from optrl.learning import find
 from optrl.learning.base import LearnerSettings, Subject, TrainingState
+from optrl.learning.folder import Job
+from optrl.learning.settings import settings_from
 from optrl.learning.state import (
     generator_numbers,
     optimizer_tensors,
@@ -93,7 +96,7 @@ class WalkingLearner:
         return result
 
     def validate(self):
-        return float((self.model.weight[0] - torch.tensor([1.0, -2.0, 0.5])).square().sum())
+        return (self.model.weight[0] - torch.tensor([1.0, -2.0, 0.5])).square().sum().item()
 
     def state(self):
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
@@ -134,10 +137,31 @@ def subject():
     return Subject(instance, fit(instance))
 
 
-if __name__ == "__main__":
+def serve():
+    """Run trainings that are asked for, each in a process of its own that may be killed.
+
+    A line of standard input is JSON: learner, settings, folder. Answers are lines too: the process
+    of the training, then what `os.waitpid` told of its end. What is imported is imported once.
+    """
     torch.set_num_threads(1)
-    given = json.loads(sys.argv[2])
-    os.write(1, b"begun\n")
-    train(
-        subject(), WalkingLearner, Path(sys.argv[1]), settings=WalkingSettings(**given), resume=True
-    )
+    what, ready = subject(), set()
+    for line in sys.stdin:
+        learner, given, folder = json.loads(line)
+        kind = WalkingLearner if learner == "walking" else find(learner)
+        settings = settings_from(kind.settings_class, given)
+        if learner not in ready:
+            ready.add(learner)
+            Job.of(kind.name, what, settings, 0)
+            # A gradient here would start threads, which a fork does not take along.
+            with torch.no_grad():
+                kind.begin(what, settings, 0).validate()
+        process = os.fork()
+        if process == 0:
+            train(what, kind, Path(folder), settings=settings, resume=True)
+            os._exit(0)
+        print(process, flush=True)
+        print(os.waitpid(process, 0)[1], flush=True)
+
+
+if __name__ == "__main__":
+    serve()
