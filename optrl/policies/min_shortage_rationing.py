@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
+import torch
 from optrl_formulations.network import FloatArray
 from torch import Tensor
 
@@ -11,12 +12,15 @@ from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.policies.echelon_base_stock import EchelonBaseStock
 from optrl.policies.levels import FixedLevels, Levels
-from optrl.policies.marginal_shortage import EchelonTotals, MarginalShortage
+from optrl.policies.marginal_shortage import Curves, EchelonTotals, MarginalShortage
 from optrl.policies.rationing import RationedBaseStock, Scarcity, hand_out, whole_lots
 from optrl.policies.sourcing import Sourcing
 
 # Halvings of the interval of marginal values: from some units to rounding error.
 _HALVINGS = 44
+# Bisection ends where each node has few lots within it, or so small a share of what it asks for.
+_FEW = 3
+_CONTINUOUS = 1e-7
 
 
 class MinShortageRationing(RationedBaseStock):
@@ -28,8 +32,9 @@ class MinShortageRationing(RationedBaseStock):
     the nodes below is smallest. The sum is separable and convex: lots go to the largest
     marginal saving per unit, that is (E (D - y)^+ - E (D - y - q)^+) / q of a lot q, or P(D > y)
     where quantities are continuous, until nothing is left. The marginal value at which stock
-    runs out is found by bisection for all scenarios and items at once. With lots of one size the
-    sum is the smallest possible; with different ones less than a lot may stay behind.
+    runs out is bracketed by bisection, for all scenarios and items at once, and the few lots
+    within the bracket are sorted. With lots of one size the sum is the smallest possible; with
+    different ones less than a lot may stay behind.
 
     Units are counted alike whatever a shortage costs where; demand lost on the way is not
     projected. Units short for certain save the same everywhere: of those, the largest backlog
@@ -96,10 +101,35 @@ class MinShortageRationing(RationedBaseStock):
         # At `high` nobody gets anything, at `low` everybody all.
         high = curve.value(scarcity.position).amax(0) + 1.0
         low = curve.value(scarcity.position + asked).amin(0) - 1.0
+        sure, most = torch.zeros_like(asked), asked
+        near = torch.where(lot > 0, _FEW * lot, _CONTINUOUS * asked)
         for _ in range(_HALVINGS):
+            if bool((most - sure <= near).all()):
+                break
             middle = (low + high) / 2
-            fits = worth_more(middle).sum(0) <= have
+            found = worth_more(middle)
+            fits = found.sum(0) <= have
             high, low = middle.where(fits, high), low.where(fits, middle)
-        sure = worth_more(high)
-        more = worth_more(low) - sure
-        return sure + hand_out(have - sure.sum(0), more, lot)
+            sure, most = found.where(fits, sure), most.where(fits, found)
+        return sure + _by_value(curve, scarcity, sure, most - sure)
+
+
+def _by_value(curve: Curves, scarcity: Scarcity, sure: Tensor, more: Tensor) -> Tensor:
+    """What is left, lot by lot to the largest saving among the next ones of each node, (C, P).
+
+    Args:
+        curve: Marginal savings.
+        scarcity: The cases.
+        sure: What each node gets in any case, shape (C, P).
+        more: What each may get beyond, shape (C, P).
+    """
+    lot, count = scarcity.lot, len(more)
+    ahead = torch.arange(_FEW + 1, dtype=lot.dtype)[:, None, None] * lot
+    value = curve.value(scarcity.position + sure + ahead)
+    one = torch.where(lot > 0, lot, torch.where(ahead > 0, 0.0, more))
+    room = torch.minimum(one, more - ahead).clamp(min=0)
+    flat = (-1, value.shape[-1])
+    rank = value.reshape(flat).sort(dim=0, descending=True, stable=True).indices
+    left = scarcity.have - sure.sum(0)
+    taken = hand_out(left, room.reshape(flat), lot.repeat(_FEW + 1, 1), rank)
+    return taken.view(-1, count, value.shape[-1]).sum(0)

@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -37,6 +37,8 @@ from optrl.demand.discrete import Discrete
 from optrl.instance import Instance
 from optrl.policies.base_stock import BaseStock
 from optrl.policies.echelon_base_stock import EchelonBaseStock
+from optrl.policies.min_shortage_rationing import MinShortageRationing
+from optrl.policies.proportional_rationing import ProportionalRationing
 from optrl.simulation.rollout import DecidingPolicy
 from optrl.testbeds.base import Row, TestBed
 from optrl.testbeds.building import build, results
@@ -48,9 +50,28 @@ WARM_UP, PERIODS = 100, 100
 RETAILERS = ("retailer1", "retailer2", "retailer3")
 _LARGEST = 60
 
-_KINDS: tuple[tuple[str, Callable[[Instance, FloatArray], DecidingPolicy]], ...] = (
-    ("base_stock", lambda instance, level: BaseStock.at_level(instance, level)),
-    ("echelon_base_stock", lambda instance, level: EchelonBaseStock.at_level(instance, level)),
+Kind = Callable[["Case", Instance, FloatArray], DecidingPolicy]
+
+# Name of the policy here, the published one that it is to be compared with, how it is made.
+_KINDS: tuple[tuple[str, str, Kind], ...] = (
+    ("base_stock", "", lambda case, instance, level: BaseStock.at_level(instance, level)),
+    (
+        "echelon_base_stock",
+        "",
+        lambda case, instance, level: EchelonBaseStock.at_level(instance, level),
+    ),
+    (
+        "proportional_rationing",
+        "proportional",
+        lambda case, instance, level: ProportionalRationing.at_level(instance, level),
+    ),
+    (
+        "min_shortage_rationing",
+        "min_shortage",
+        lambda case, instance, level: MinShortageRationing.at_level(
+            instance, level, case.demand_of(len(instance.network.items))
+        ),
+    ),
 )
 
 
@@ -119,7 +140,11 @@ class Case:
     @property
     def demand(self) -> Discrete:
         """Demand at the retailers."""
-        return Discrete(np.array([2, 3, 4]), self.laws[None])
+        return self.demand_of(1)
+
+    def demand_of(self, items: int) -> Discrete:
+        """Demand of a number of items alike."""
+        return Discrete(np.array([2, 3, 4]), np.repeat(self.laws[None], items, axis=0))
 
     def first_levels(self, echelon: bool) -> FloatArray:
         """Levels to start a search from: cover of lead time and a period, with 40 % more."""
@@ -164,22 +189,41 @@ class OneWarehouseMultiRetailer:
 
     @staticmethod
     def rows() -> Iterator[Row]:
-        """Base stock tuned in this simulator, beside the published costs."""
+        """Base stock and rationing tuned in this simulator, beside the published costs."""
         beds = OneWarehouseMultiRetailer.cases()
         for (case, published), bed in zip(OneWarehouseMultiRetailer.problems(), beds, strict=True):
-            printed = ", ".join(f"{name} {cost:.2f}" for name, cost in published.items())
-            for label, kind in _KINDS:
-                began = time.perf_counter()
-                first = case.first_levels(label.startswith("echelon"))
-                tuned = tune_levels(
-                    case.instance, case.demand, kind, first, warm_up=WARM_UP, seed=1
-                )
-                levels = ", ".join(f"{x:g}" for x in tuned.levels)
-                yield simulated_row(
-                    bed,
-                    f"{label} (tuned: {levels})",
-                    kind(bed.instance, tuned.levels[None]),
-                    scenarios=400,
-                    published=printed,
-                    seconds=time.perf_counter() - began,
-                )
+            for label, counterpart, kind in _KINDS:
+                yield _row(case, bed, label, kind, published, counterpart)
+
+
+def _row(
+    case: Case, bed: TestBed, label: str, kind: Kind, published: dict[str, float], counterpart: str
+) -> Row:
+    """The policy at its tuned levels, with its difference from the published counterpart."""
+
+    def at_level(instance: Instance, level: FloatArray) -> DecidingPolicy:
+        return kind(case, instance, level)
+
+    began = time.perf_counter()
+    first = case.first_levels(label != "base_stock")
+    tuned = tune_levels(case.instance, case.demand, at_level, first, warm_up=WARM_UP, seed=1)
+    levels = ", ".join(f"{x:g}" for x in tuned.levels)
+    row = simulated_row(
+        bed,
+        f"{label} (tuned: {levels})",
+        at_level(bed.instance, tuned.levels[None]),
+        scenarios=400,
+        seconds=time.perf_counter() - began,
+    )
+    return replace(row, published=beside(row.cost, published, counterpart))
+
+
+def beside(cost: float, published: dict[str, float], counterpart: str) -> str:
+    """Published costs, with the difference of `cost` from the one it is to be compared with."""
+
+    def text(name: str) -> str:
+        known = published[name]
+        difference = f" (here {100 * (cost / known - 1):+.1f} %)" if name == counterpart else ""
+        return f"{name} {known:.2f}{difference}"
+
+    return ", ".join(map(text, published))
