@@ -147,6 +147,7 @@ class Learner(Protocol):
     def validate(self) -> float:
         """Cost a period on fixed common random numbers, of the policy that `save_policy` writes.
 
+        Called after multiples of `LearnerSettings.validate_every` updates and after the last.
         Leaves the state as it is: no generator of the training is used.
         """
         ...
