@@ -13,7 +13,7 @@ from optrl.comparison.contender import Entry, contenders
 from optrl.comparison.measurement import Measurement, join
 from optrl.comparison.result import Comparison, Settings
 from optrl.comparison.run_folder import RunFolder
-from optrl.comparison.runner import Advance, Runner
+from optrl.comparison.runner import PART, Advance, Runner
 from optrl.comparison.scenarios import Scenarios
 from optrl.comparison.statistics import looks
 from optrl.demand.base import DemandModel
@@ -121,15 +121,19 @@ def compare(
         }
         kept = RunFolder.at(Path(folder), provenance | models | {"warm_up": warm_up})
     runner = Runner(drawn, fitted if believed is None else believed, kept, warm_up, progress)
-    measured: dict[str, Measurement] = {}
+    parts: dict[str, list[Measurement]] = {}
     prefixes: dict[int, dict[str, Measurement]] = {}
     low = 0
     for look, stop in enumerate(settings.schedule):
         for high in sorted({x for x in settings.limits.values() if low < x < stop} | {stop}):
             going = [x for x in entered if settings.limits.get(x.name, most) > low]
+            for first in range(low, high, PART):
+                for each in going:
+                    part = runner.run(each, first, min(first + PART, high))
+                    parts.setdefault(each.name, []).append(part)
             for each in going:
-                part = runner.run(each, low, high)
-                measured[each.name] = join([measured[each.name], part]) if low else part
+                parts[each.name] = [join(parts[each.name])]
+            measured = {name: part for name, (part,) in parts.items()}
             if high in settings.limits.values():
                 prefixes[high] = {each.name: measured[each.name] for each in going}
             low = high

@@ -169,22 +169,25 @@ def _breakdown(trajectory: Trajectory, detail: Detail, demand: FloatArray) -> Br
     instance, first = trajectory.instance, trajectory.warm_up
     network = instance.network
     where = instance.demand.nodes
-    counted = {
-        name: _numpy(getattr(detail, name))[..., first:] for name in Detail.__dataclass_fields__
-    }
+    # Sums over periods come first, in the simulator's own layout of memory.
+    released, served, short, on_hand = (
+        _numpy(x[..., first:].sum(3))
+        for x in (detail.released, detail.served, detail.short, detail.on_hand)
+    )
+    periods = detail.short.shape[3] - first
     lanes = np.concatenate([network.replenishment_lanes, network.serving_lanes])
-    flows = np.concatenate([counted["released"], counted["served"]], axis=2)
+    flows = np.concatenate([released, served], axis=2)
     into = network.destination[lanes]
-    unit = (network.lane_cost + network.purchase_cost)[:, lanes]
-    lane_cost = flows.sum(axis=3) * unit
+    lane_cost = flows * (network.lane_cost + network.purchase_cost)[:, lanes]
     fixed = network.fixed_cost[:, lanes]
     if fixed.any():
-        lane_cost += (flows > 0).sum(axis=3) * fixed
+        used = [(x[..., first:] > 0).sum(3) for x in (detail.released, detail.served)]
+        lane_cost += np.concatenate([_numpy(x) for x in used], axis=2) * fixed
     if network.transit_cost is not None:
         moving = len(network.replenishment_lanes)
         lane_cost[:, :, :moving] += _transit(network, _numpy(detail.released), first)
-    holding = counted["on_hand"].sum(axis=3) * network.holding_cost
-    shortage = counted["short"].sum(axis=3) * network.shortage_cost[:, where]
+    holding = on_hand * network.holding_cost
+    shortage = short * network.shortage_cost[:, where]
     by_node = np.zeros((3, len(flows), len(network.nodes)))
     _add_at(by_node[0], into, lane_cost.sum(axis=1))
     by_node[1] = holding.sum(axis=1)
@@ -194,19 +197,19 @@ def _breakdown(trajectory: Trajectory, detail: Detail, demand: FloatArray) -> Br
     by_item[0] -= left.sum(axis=2)
     by_node[0] -= left.sum(axis=1)
     flow = np.zeros(len(network.lanes))
-    flow[lanes] = flows.sum(axis=1).mean(axis=(0, 2))
-    asked, short = np.zeros(len(network.nodes)), np.zeros(len(network.nodes))
-    asked[where] = demand[..., first:].sum(axis=1).mean(axis=(0, 2))
-    short[where] = counted["short"].sum(axis=1).mean(axis=(0, 2))
+    flow[lanes] = flows.sum(axis=1).mean(axis=0) / periods
+    asked, missed = np.zeros(len(network.nodes)), np.zeros(len(network.nodes))
+    asked[where] = demand[..., first:].sum(axis=(1, 3)).mean(axis=0) / periods
+    missed[where] = short.sum(axis=1).mean(axis=0) / periods
     return Breakdown(
         item_cost=by_item.sum(axis=0),
         node_cost=by_node.sum(axis=0),
         item_kinds=by_item.mean(axis=1),
         node_kinds=by_node.mean(axis=1),
         flow=flow,
-        stock=counted["on_hand"].sum(axis=1).mean(axis=(0, 2)),
+        stock=on_hand.sum(axis=1).mean(axis=0) / periods,
         demand=asked,
-        short=short,
+        short=missed,
     )
 
 

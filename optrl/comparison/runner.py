@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ from optrl.evaluation.judge import BOUND
 from optrl.evaluation.perfect_information import perfect_information
 from optrl.simulation.rollout import DecidingPolicy, simulate
 
-_PART = 32
+PART = 32
+"""Scenarios of a part; all policies meet them one after the other, so that they are drawn once."""
 _PART_OF_PROGRAMS = 4
 """Scenarios of a part for policies that solve programs, which take long."""
 
@@ -70,10 +71,11 @@ class Runner:
     folder: RunFolder
     warm_up: int
     progress: Callable[[Advance], None]
+    _drawn: dict[int, FloatArray] = field(default_factory=dict, repr=False)
 
     def run(self, contender: Contender, first: int, stop: int) -> Measurement:
         """The policy on scenarios first, ..., stop - 1."""
-        size = min(_PART if contender.quick else _PART_OF_PROGRAMS, self._fitting())
+        size = min(PART if contender.quick else _PART_OF_PROGRAMS, self._fitting())
         instance = self.scenarios.instance
         parts = []
         for low in range(first, stop, size):
@@ -113,9 +115,20 @@ class Runner:
         each = recorded(self.scenarios.instance, self.scenarios.periods)
         return max(1, 16 * RECORDED // max(1, each))
 
+    def _paths(self, first: int, stop: int) -> FloatArray:
+        """Demand of scenarios; the block they are in is kept for the policies to come."""
+        size = min(PART, self._fitting())
+        block = first // size
+        if stop > (block + 1) * size:
+            return self.scenarios.paths(first, stop)
+        if block not in self._drawn:
+            self._drawn.clear()
+            self._drawn[block] = self.scenarios.paths(block * size, (block + 1) * size)
+        return self._drawn[block][first - block * size : stop - block * size]
+
     def _simulate(self, contender: Contender, first: int, stop: int) -> Measurement:
         scenarios = self.scenarios
-        demand = scenarios.paths(first, stop)
+        demand = self._paths(first, stop)
         began = time.perf_counter()
         policy = contender.fresh(scenarios.instance, self.believed, scenarios.seed)
         detail = recorded(scenarios.instance, scenarios.periods) <= RECORDED
