@@ -102,6 +102,15 @@ class RandomAboutSix(UpToSix):
         return Decision((level - state.on_hand[:, :, 1:]).clamp(min=0))
 
 
+class LockedAboutSix(RandomAboutSix):
+    """As above, and cannot be copied, like what holds a solver."""
+
+    name: ClassVar[str] = "locked_about_six"
+
+    def __deepcopy__(self, memory: dict[int, object]) -> "LockedAboutSix":
+        raise TypeError("cannot be copied")
+
+
 @pytest.fixture(scope="session")
 def build_store() -> Callable[..., Instance]:
     """Builds the store for a number of periods."""
@@ -111,7 +120,8 @@ def build_store() -> Callable[..., Instance]:
 @pytest.fixture(scope="session")
 def kinds() -> dict[str, type[UpToSix]]:
     """Policies of the store by name."""
-    return {kind.name: kind for kind in (UpToSix, UpToEight, AlsoUpToSix, RandomAboutSix)}
+    found = (UpToSix, UpToEight, AlsoUpToSix, RandomAboutSix, LockedAboutSix)
+    return {kind.name: kind for kind in found}
 
 
 @pytest.fixture(scope="session")

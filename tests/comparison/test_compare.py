@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,8 @@ from optrl.comparison.result import Comparison
 from optrl.comparison.scenarios import Scenarios
 from optrl.demand.fit import fit
 from optrl.identity import IdentityError, hash_of, instance_hash
-from optrl.instance import Instance
+from optrl.instance import ArrivalProfile, Instance
+from optrl.policies import find
 from optrl.testing import random_instance
 
 POLICIES = ["base_stock", "lookahead", "s_s"]
@@ -110,6 +112,54 @@ def test_adding_a_policy_reuses_the_others(tmp_path: Path) -> None:
     assert [(step.policy, step.kept) for step in steps] == [("s_s", False), ("base_stock", True)]
 
 
+def test_kept_parts_serve_no_other_run(tmp_path: Path) -> None:
+    """Another seed, warm-up, instance, demand or belief takes nothing that was kept of this run."""
+    instance = small()
+    dearer = replace(
+        instance,
+        network=replace(instance.network, shortage_cost=2 * instance.network.shortage_cost),
+    )
+    model = fit(instance)
+    history = instance.demand.quantity
+    other = fit(replace(instance, demand=replace(instance.demand, quantity=history * 1.5)))
+    runs = [
+        (instance, {}),
+        (instance, {"seed": 1}),
+        (instance, {"warm_up": 2}),
+        (dearer, {}),
+        (instance, {"demand": model}),
+        (instance, {"demand": other}),
+        (instance, {"believed": other}),
+        (instance, {"replay": True}),
+    ]
+    for subject, more in runs:
+        steps = []
+        kept = optrl.compare(
+            subject, ["base_stock"], scenarios=8, folder=tmp_path, progress=steps.append, **more
+        )
+        assert not any(step.kept for step in steps), more
+        assert_same(kept, optrl.compare(subject, ["base_stock"], scenarios=8, **more))
+
+
+def test_random_arrivals_follow_seed_and_scenario(kinds: dict[str, type]) -> None:
+    """On replayed demand scenarios differ by arrivals alone, whichever part they are run in."""
+    instance = small()
+    lane = int(instance.network.replenishment_lanes[0])
+    late = np.eye(5)[[0, 4]]
+    arrivals = (ArrivalProfile(lane, np.array([0.5, 0.5]), late),)
+    instance = replace(instance, arrivals=arrivals)
+    arguments = {"replay": True, "until_settled": False}
+    quick = optrl.compare(instance, ["base_stock"], scenarios=40, **arguments)
+    policy = find("base_stock").fit(instance, fit(instance))
+    # What is no SeparablePolicy is run in shorter parts.
+    whole = SimpleNamespace(decide=policy.decide)
+    slow = optrl.compare(instance, [Trained("whole", whole)], scenarios=40, **arguments)
+    assert np.array_equal(quick.cost, slow.cost)
+    assert len(np.unique(quick.cost)) > 10
+    other = optrl.compare(instance, ["base_stock"], scenarios=40, seed=1, **arguments)
+    assert (quick.cost != other.cost).mean() > 0.5
+
+
 def test_damaged_part_is_named(tmp_path: Path) -> None:
     """A kept file that cannot be read is an error that names it, not a silent re-run."""
     optrl.compare(small(), ["base_stock"], scenarios=8, folder=tmp_path)
@@ -149,14 +199,18 @@ def test_stops_when_settled(
     assert same.ranking["worst_rank"].to_list() == [2, 2]
 
 
+@pytest.mark.parametrize("name", ["random_about_six", "locked_about_six"])
 def test_policies_that_remember_are_fresh_in_each_part(
-    build_store: Callable[..., Instance], kinds: dict[str, type]
+    build_store: Callable[..., Instance], kinds: dict[str, type], name: str, tmp_path: Path
 ) -> None:
     """A policy's generator starts anew in every part, whatever was run before."""
-    instance, kind = build_store(5), kinds["random_about_six"]
-    longer = optrl.compare(instance, [kind], scenarios=64, until_settled=False)
-    shorter = optrl.compare(instance, [kind], scenarios=8, until_settled=False)
-    assert np.array_equal(longer.cost[:8], shorter.cost)
+    instance, kind = build_store(5), kinds[name]
+    arguments = {"until_settled": False}
+    longer = optrl.compare(instance, [kind], scenarios=64, **arguments)
+    # Its first part is kept, so that the second is the first that this process runs.
+    optrl.compare(instance, [kind], scenarios=4, folder=tmp_path, **arguments)
+    resumed = optrl.compare(instance, [kind], scenarios=8, folder=tmp_path, **arguments)
+    assert np.array_equal(longer.cost[:8], resumed.cost)
 
 
 def test_trained_policies_enter_ready_made(

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+import optrl
+from optrl.comparison.scenarios import Scenarios
 from optrl.comparison.statistics import (
     dearer,
     looks,
@@ -15,6 +17,7 @@ from optrl.comparison.statistics import (
     spent,
     t_half_width,
 )
+from optrl.demand.fit import fit
 from optrl.instance import Instance
 from optrl.simulation.rollout import simulate
 
@@ -26,10 +29,12 @@ def test_known_difference_is_covered(
     kinds: dict[str, type],
     expected_cost: Callable[[float], float],
 ) -> None:
-    """The exact difference of two policies lies in 93-97 % of 95 % intervals of real rollouts."""
+    """The exact difference of two policies lies in 93-97 % of 95 % intervals of real rollouts.
+
+    On the demand that a comparison draws, of which each repetition takes its own scenarios.
+    """
     instance, scenarios = build_store(4), 40
-    generator = np.random.default_rng(3)
-    demand = generator.poisson(5.0, (REPETITIONS * scenarios, 1, 1, 4)).astype(float)
+    demand = Scenarios(instance, fit(instance), 3).paths(0, REPETITIONS * scenarios)
     costs = []
     for name in ("up_to_six", "up_to_eight"):
         policy = kinds[name].fit(instance, None)
@@ -43,6 +48,41 @@ def test_known_difference_is_covered(
         found = paired_differences(cost, 0.05, 0.05)
         inside += abs(found.mean[0] - known) <= found.half_width[0]
     assert 0.93 <= inside / REPETITIONS <= 0.97
+
+
+def test_a_comparison_reports_these_intervals(
+    build_store: Callable[..., Instance], kinds: dict[str, type]
+) -> None:
+    """Its table of pairs holds the intervals whose coverage is measured above, at its last look."""
+    names = ("up_to_six", "up_to_eight", "random_about_six")
+    result = optrl.compare(
+        build_store(4),
+        [kinds[name] for name in names],
+        scenarios=100,
+        confidence=0.9,
+        tolerance=0,
+        seed=1,
+    )
+    schedule = result.settings.schedule
+    assert len(schedule) > 1
+    look = schedule.index(result.scenarios)
+    found = paired_differences(result.cost, 0.1, spent(schedule, look, 0.1))
+    for first, second, mean, alone, together in zip(
+        found.first,
+        found.second,
+        found.mean,
+        found.half_width,
+        found.half_width_all,
+        strict=True,
+    ):
+        dear, cheap = (first, second) if mean > 0 else (second, first)
+        (row,) = result.pairs.filter(policy=names[cheap], dearer=names[dear]).to_dicts()
+        assert row["difference"] == pytest.approx(abs(mean))
+        assert (row["low"], row["high"]) == pytest.approx((abs(mean) - alone, abs(mean) + alone))
+        assert together > alone
+        assert row["low_all"] == pytest.approx(abs(mean) - together)
+        assert row["high_all"] == pytest.approx(abs(mean) + together)
+        assert row["proven"] == (abs(mean) > together)
 
 
 def test_identical_policies_are_told_apart_rarely() -> None:

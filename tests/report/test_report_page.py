@@ -36,7 +36,8 @@ class Checker(HTMLParser):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
-        """Closed where it opens, as parts of drawings are."""
+        """Closed where it opens, as parts of drawings are; may ask for an address all the same."""
+        self.addresses += [value or "" for key, value in attrs if key in ("src", "href")]
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -210,21 +211,32 @@ def test_browser_shows_it(comparison: Comparison, tmp_path: Path, width: int) ->
 
 @pytest.mark.skipif(BROWSER is None, reason="Debian's chromium is not installed")
 def test_browser_prints_it(comparison: Comparison, tmp_path: Path) -> None:
-    """It prints to a PDF of several pages with closed parts opened."""
-    comparison.to_html(tmp_path / "page.html")
+    """It prints to a PDF of several pages, with closed parts opened: as many pages as if open."""
+    page = report_page(comparison)
+    assert "<details>" in page
+    opened = page.replace("<details>", "<details open>")
+    without = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    sheets = [printed(text, tmp_path) for text in (page, opened, without)]
+    assert sheets[0] >= 5
+    assert sheets[0] == sheets[1]
+    assert sheets[0] > sheets[2]
+
+
+def printed(page: str, folder: Path) -> int:
+    """Sheets of paper that a page takes."""
+    (folder / "page.html").write_text(page, encoding="utf-8")
     subprocess.run(
         [
             str(BROWSER),
             *FLAGS,
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--print-to-pdf={tmp_path / 'page.pdf'}",
-            (tmp_path / "page.html").as_uri(),
+            f"--user-data-dir={folder / 'profile'}",
+            f"--print-to-pdf={folder / 'page.pdf'}",
+            (folder / "page.html").as_uri(),
         ],
         capture_output=True,
         timeout=120,
         check=True,
     )
-    pdf = (tmp_path / "page.pdf").read_bytes()
+    pdf = (folder / "page.pdf").read_bytes()
     assert pdf.startswith(b"%PDF")
-    pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
-    assert pages >= 5
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
