@@ -2,7 +2,8 @@
 
 The problem is compiled once for a tree of fixed shape; every new period pushes state, demand,
 order calendar, frozen orders, capacities and stock values into the program and solves from the
-last basis. Problems with integers are built anew, since their order limits follow demand.
+last basis. Problems with fixed costs, minimum quantities or set-ups are built anew, since their
+order limits follow demand.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from optrl_formulations.linear_program import LinearProgram
 from optrl_formulations.network import BoolArray, FloatArray, Network
 from optrl_formulations.replenishment_arrays import build_replenishment
 from optrl_formulations.replenishment_data import Delivery, ReplenishmentData, StockValue
@@ -182,9 +184,9 @@ class StageProblem:
             stock_values=stock_values,
             delivery=_countable(self.delivery, stock_values, self.network),
         )
-        built = self._model is None or self.network.has_integers
+        built = self._model is None or bool(len(layout.used) or len(layout.lane_used))
         if self._model is None or built:
-            self._model = Model(build_replenishment(layout, data))
+            self._model = Model(self._program(layout, data))
         else:
             self._push(self._model, layout, data)
         fixed = self.frozen_as != "at_most"
@@ -209,6 +211,10 @@ class StageProblem:
                 raise
             model.push_bounds("order", *self._order_bounds(layout, fixed=False))
             return run()
+
+    def _program(self, layout: ReplenishmentLayout, data: ReplenishmentData) -> LinearProgram:
+        """What is loaded; a derived problem may add to it."""
+        return build_replenishment(layout, data)
 
     def price(self, solved: StageSolution, network: Network) -> StageSolution:
         """The program just solved with other shortage costs, no more unmet than it left.
