@@ -85,7 +85,7 @@ class PositionValues:
         self._window = WindowDemand(sourcing, demand, "echelon")
         used = sourcing.supplies.any(axis=1) & (sourcing.lane != NOWHERE)
         self.far: BoolArray = used & (2 * (sourcing.lead_time + sourcing.review) > horizon)
-        """Which items' orders into which stocking nodes cover more than half of it, shape (N, M)."""
+        """Whose orders into which stocking nodes cover more than half of it, shape (N, M)."""
         rate = mean_rate(demand, instance.start, instance.horizon)
         costs = UnitCosts.of(sourcing, rate)
         penalty = costs.penalty(costs.echelon_lead_time, sourcing.review)
