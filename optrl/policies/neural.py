@@ -10,7 +10,7 @@ from optrl_formulations.network import IntArray
 from torch import Tensor
 
 from optrl.networks.graph_policy import STATE, BoundPolicy, PolicyNetwork
-from optrl.policies.neural_inputs import NeuralInputs, rows_tensor
+from optrl.policies.neural_inputs import NeuralInputs, conditions, rows_tensor
 from optrl.simulation.rows import Rows, items_first
 from optrl.simulation.state import Decision, State
 
@@ -113,8 +113,8 @@ class NeuralPolicy:
 
     def _bind(self, period: int) -> BoundPolicy:
         if self._bound is None or self.inputs.space.forecast:
-            node = torch.from_numpy(self.inputs.node_at(period)).to(self._dtype).transpose(0, 1)
-            lane = torch.from_numpy(self.inputs.lane).to(self._dtype).transpose(0, 1)
+            node = conditions(self.inputs.node_at(period), self._dtype)
+            lane = conditions(self.inputs.lane, self._dtype)
             self._bound = self.network.bind(self._graph, node, lane, self._given)
         return self._bound
 

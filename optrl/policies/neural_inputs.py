@@ -170,6 +170,11 @@ def rows_tensor(values: FloatArray, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values.T)).to(dtype)[:, None]
 
 
+def conditions(values: FloatArray, dtype: torch.dtype) -> Tensor:
+    """From (N, rows, features) to contiguous (rows, N, features)."""
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(1, 0, 2))).to(dtype)
+
+
 def _within(outer: slice, inner: slice) -> slice:
     """The items of `inner` among those of `outer`, as a slice of all."""
     chosen = range(outer.start, outer.stop)[inner]

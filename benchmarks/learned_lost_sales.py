@@ -1,0 +1,167 @@
+"""Learned policies on the 32 lost-sales instances of Zipkin (2008), and the pretrained one beyond.
+
+Three kinds of rows, all exact: the cost of a policy whose orders are whole units is that of its
+Markov chain (`optrl.testbeds.exact_rule`), the optimum that of the dynamic program.
+
+* ``specialists``: one network for each instance, learned from nothing by
+  `optrl.learning.pathwise`, with its CPU seconds;
+* ``generalist``: the shipped network for all (`policy="pretrained"`), as it is, no seconds;
+* ``off-grid``: the shipped network on random systems that are none of the 32: mean demand 2 to 12,
+  shortage cost 4 to 40, lead time 1 to 4, Poisson, geometric or negative binomial demand. The list
+  is drawn from one seed and the rows name what was drawn.
+
+Peers, in the same table: the best capped base-stock and projected inventory level policies of each
+instance, parameters by exhaustive search with exact costs.
+
+    python benchmarks/learned_lost_sales.py [--parts specialists,generalist,off-grid]
+        [--out docs/results/learned_lost_sales.csv] [--specialists FILE.jsonl]
+
+Specialists that stand in the file given are not learned again, so that a run may be stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from optrl.learning.base import Subject
+from optrl.learning.pathwise import Pathwise, PathwiseSettings
+from optrl.policies import find
+from optrl.simulation.rollout import DecidingPolicy
+from optrl.testbeds.building import results
+from optrl.testbeds.exact_rule import exact_cost
+from optrl.testbeds.lost_sales import LostSalesBed, LostSalesFamily
+
+SETTINGS = PathwiseSettings(
+    updates=500, paths=1024, periods=40, width=64, depth=2, learning_rate=1e-2
+)
+SEED = 0
+COLUMNS = (
+    *("instance", "optimum", "specialist_gap_pct", "specialist_half_width_pct"),
+    *("specialist_cpu_seconds", "generalist_gap_pct", "generalist_half_width_pct"),
+    *("capped_base_stock_gap_pct", "projected_inventory_level_gap_pct"),
+)
+
+
+def grid() -> Iterator[LostSalesBed]:
+    """The 32 instances."""
+    for bed in LostSalesFamily.cases():
+        assert isinstance(bed, LostSalesBed)
+        yield bed
+
+
+def off_grid(count: int = 20, seed: int = 2026) -> Iterator[LostSalesBed]:
+    """Random systems with their optimum."""
+    generator = np.random.default_rng(seed)
+    families = ("poisson", "geometric", "negative_binomial", "negative_binomial")
+    for k in range(count):
+        mean, cost = np.exp(generator.uniform(np.log([2.0, 4.0]), np.log([12.0, 40.0])))
+        size = float(np.exp(generator.uniform(np.log(1.0), np.log(10.0))))
+        yield LostSalesFamily.case(
+            families[k % 4],
+            round(float(cost), 1),
+            1 + k // 4 % 4,
+            mean=round(float(mean), 1),
+            size=round(size, 1) if k % 4 > 1 else 1.0,
+        ).solved()
+
+
+def gap(bed: LostSalesBed, policy: DecidingPolicy) -> tuple[float, float]:
+    """Cost above the optimum and half the distance of its bounds, both in % of the optimum."""
+    assert bed.optimum is not None
+    cost = exact_cost(bed, policy)
+    return 100 * (cost.cost / bed.optimum - 1), 50 * (cost.upper - cost.lower) / bed.optimum
+
+
+def learn(bed: LostSalesBed) -> dict[str, float]:
+    """Learn a specialist and judge it."""
+    began = time.process_time()
+    subject = Subject(bed.instance, bed.demand, endless=True, warm_up=bed.warm_up)
+    learner = Pathwise.begin(subject, SETTINGS, SEED)
+    for _ in range(learner.total):
+        learner.update()
+    seconds = time.process_time() - began
+    above, half_width = gap(bed, learner.policy(bed.instance, bed.demand))
+    return {"gap": above, "half_width": half_width, "seconds": seconds}
+
+
+def specialists(path: Path | None) -> dict[str, dict[str, float]]:
+    """Learn those that do not stand in the file."""
+    known: dict[str, dict[str, float]] = {}
+    if path is not None and path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        known = {row.pop("instance"): row for row in map(json.loads, lines)}
+    for bed in grid():
+        if bed.name not in known:
+            known[bed.name] = learn(bed)
+            print(f"{bed.name:32} {known[bed.name]}", flush=True)
+            if path is not None:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"instance": bed.name, **known[bed.name]}) + "\n")
+    return known
+
+
+def main() -> None:
+    """Make the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--parts", default="specialists,generalist,off-grid")
+    parser.add_argument("--specialists", type=Path)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    parts = arguments.parts.split(",")
+    learned = specialists(arguments.specialists) if "specialists" in parts else {}
+    pretrained = find("pretrained") if "generalist" in parts or "off-grid" in parts else None
+    peers = {
+        (row["demand"], float(row["shortage_cost"]), int(row["lead_time"])): row
+        for row in results("lost_sales")
+    }
+    table: list[dict[str, str]] = []
+    beds = list(grid()) + (list(off_grid()) if "off-grid" in parts else [])
+    for bed in beds:
+        assert bed.problem is not None
+        row = {"instance": bed.name, "optimum": f"{bed.optimum:.5f}"}
+        if bed.name in learned:
+            one = learned[bed.name]
+            row["specialist_gap_pct"] = f"{one['gap']:.4f}"
+            row["specialist_half_width_pct"] = f"{one['half_width']:.4f}"
+            row["specialist_cpu_seconds"] = f"{one['seconds']:.0f}"
+        if pretrained is not None:
+            above, half_width = gap(bed, pretrained.fit(bed.instance, bed.demand))
+            row["generalist_gap_pct"] = f"{above:.4f}"
+            row["generalist_half_width_pct"] = f"{half_width:.4f}"
+        family = bed.name.split("/")[1].split("-")[0]
+        peer = peers.get((family, bed.problem.shortage_cost, bed.problem.lead_time))
+        if peer is not None and bed.name in {each.name for each in beds[:32]}:
+            row["capped_base_stock_gap_pct"] = peer["capped_base_stock_gap_pct"]
+            row["projected_inventory_level_gap_pct"] = peer["pil_gap_pct"]
+        table.append(row)
+    for name, some in (("32 instances", table[:32]), ("off the grid", table[32:])):
+        for column in (c for c in COLUMNS if c.endswith(("gap_pct", "seconds"))):
+            values = [float(row[column]) for row in some if column in row]
+            if values:
+                print(f"{name}: {column}: mean {np.mean(values):.4f}, largest {max(values):.4f}")
+    if arguments.out is not None:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        )
+        lines = [
+            f"# command: python {' '.join(sys.argv)}",
+            f"# commit: {commit.stdout.strip()}; all costs exact, orders in whole units; gaps and "
+            "half-widths in % of the optimum; the 32 instances first, then systems off the grid",
+            ",".join(COLUMNS),
+            *(",".join(row.get(column, "") for column in COLUMNS) for row in table),
+        ]
+        arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
