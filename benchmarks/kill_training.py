@@ -26,8 +26,10 @@ import numpy as np
 import polars as pl
 from result_table import ROOT, commit, write_results
 
+from optrl.learning.folder import JOB
 from optrl.learning.metrics import TIMES, read_metrics
 
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SETTINGS = ("updates=400", "checkpoint_every=10", "validate_every=100")
 
 
@@ -51,12 +53,11 @@ def main() -> None:
     ]
     whole, killed = options.folder / "whole", options.folder / "killed"
     seconds, result = run([*command, "--out", str(whole)])
-    assert result is not None
     print(f"not killed: {seconds:.1f} s, goodput {result['goodput']:.1%}", flush=True)
-    rows = kill_repeatedly(command, killed, seconds, options.kills, options.seed)
+    length = read_metrics(whole)[-1]["seconds"]
+    rows = kill_repeatedly(command, killed, length, options.kills, options.seed)
     last, final = run([*command, "--out", str(killed)])
-    assert final is not None
-    total = last + sum(row["seconds"] for row in rows)
+    total = last + sum(row["seconds_of_process"] for row in rows)
     same = contents(whole / "policy") == contents(killed / "policy")
     same_metrics = metrics(whole) == metrics(killed)
     remarks = [
@@ -68,44 +69,53 @@ def main() -> None:
         f"{seconds:.0f} s); goodput without kills {result['goodput']:.1%}",
     ]
     print("\n".join(remarks))
-    table = pl.DataFrame(rows).with_columns(pl.col("seconds").round(2))
-    write_results(options.out, table, code, remarks)
+    write_results(options.out, pl.DataFrame(rows), code, remarks)
     if not (same and same_metrics):
         raise SystemExit("the killed training ended otherwise")
 
 
-def run(command: list[str], kill_after: float | None = None) -> tuple[float, Any]:
-    """Seconds of a process and what it printed; None if it was killed."""
+def run(command: list[str]) -> tuple[float, Any]:
+    """Seconds of a process that ends by itself, and what it printed."""
     begun = time.monotonic()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT, check=True)
+    return time.monotonic() - begun, json.loads(done.stdout)
+
+
+def run_and_kill(command: list[str], folder: Path, moment: float) -> float:
+    """Seconds of a process that is killed so many seconds after it went on training."""
+    begun, first = time.monotonic(), not (folder / JOB).exists()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert process.stderr is not None
+    if first:
+        while not (folder / JOB).exists() and process.poll() is None:
+            time.sleep(0.01)
+    else:
+        while "resumed at" not in process.stderr.readline() and process.poll() is None:
+            pass
     try:
-        printed, _ = process.communicate(timeout=kill_after)
+        process.communicate(timeout=moment)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        return time.monotonic() - begun, None
-    if process.returncode:
-        raise SystemExit(f"training ended with {process.returncode}")
-    return time.monotonic() - begun, json.loads(printed)
+        return time.monotonic() - begun
+    raise SystemExit(f"the training ended by itself with {process.returncode}")
 
 
 def kill_repeatedly(
     command: list[str], folder: Path, seconds: float, kills: int, seed: int
 ) -> list[dict[str, Any]]:
-    """Kill a training at moments that spread over its length; a row for each kill."""
+    """Kill a training at random moments that spread over its seconds; a row for each kill."""
     generator = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
-    while len(rows) < kills:
-        moment = float(generator.uniform(0.02, 2 * seconds / (kills + 1)))
-        lasted, printed = run([*command, "--out", str(folder)], kill_after=moment)
-        if printed is not None:
-            raise SystemExit(f"the training ended after {len(rows)} kills: give it more updates")
+    for kill in range(1, kills + 1):
+        moment = float(generator.uniform(0, 1.5 * seconds / (kills + 1)))
+        lasted = run_and_kill([*command, "--out", str(folder)], folder, moment)
         reached = [line["update"] for line in read_metrics(folder)]
         names = sorted(path.name for path in folder.glob("checkpoint-*"))
         row = {
-            "kill": len(rows) + 1,
-            "seconds": lasted,
+            "kill": kill,
+            "seconds_of_process": round(lasted, 2),
+            "seconds_of_training": round(moment, 2),
             "update": reached[-1] if reached else 0,
             "checkpoint": int(names[-1].split("-")[1].split(".")[0]) if names else None,
         }

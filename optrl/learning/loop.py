@@ -150,8 +150,7 @@ class Loop:
             self._write()
         else:
             self._restore(found)
-            if self.update:
-                self.say(f"resumed at update {self.update:,} of {self.learner.total:,}")
+            self.say(f"resumed at update {self.update:,} of {self.learner.total:,}")
         self._books = replace(self._books, elapsed=max(seconds, self._books.elapsed))
 
     def _update(self) -> str | None:
