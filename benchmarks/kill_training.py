@@ -7,7 +7,7 @@ time: once as the training itself states it, which counts from when it is called
 clock from outside, with start-up of the processes, where the run without kills is the useful part.
 
 Usage: python benchmarks/kill_training.py [--subject NAME] [--learner NAME] [--kills N]
-    [--set NAME=VALUE...] [--folder DIR] [--out FILE]
+    [--set NAME=VALUE ...] [--folder DIR] [--out FILE]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from optrl.learning.folder import JOB
 from optrl.learning.metrics import TIMES, read_metrics
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-SETTINGS = ("updates=400", "checkpoint_every=10", "validate_every=100")
+SETTINGS = ("updates=240", "checkpoint_every=10", "validate_every=100")
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--learner", default="pathwise")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--set", action="append", default=[], help="a setting of the learner")
+    parser.add_argument("--set", nargs="+", default=SETTINGS, help="settings of the learner")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/kill_training")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results/kill_training.csv")
     options = parser.parse_args()
@@ -49,7 +49,7 @@ def main() -> None:
     command = [
         *(sys.executable, "-c", "from optrl.cli import main; main()", "train", options.subject),
         *("--learner", options.learner, "--json", "--resume"),
-        *(part for text in (*SETTINGS, *options.set) for part in ("--set", text)),
+        *(part for text in options.set for part in ("--set", text)),
     ]
     whole, killed = options.folder / "whole", options.folder / "killed"
     seconds, result = run([*command, "--out", str(whole)])
@@ -61,7 +61,7 @@ def main() -> None:
     same = contents(whole / "policy") == contents(killed / "policy")
     same_metrics = metrics(whole) == metrics(killed)
     remarks = [
-        f"{options.learner} on {options.subject}, {', '.join((*SETTINGS, *options.set))}",
+        f"{options.learner} on {options.subject}, {', '.join(options.set)}",
         f"policy after {len(rows)} kills the same to the byte: {'yes' if same else 'NO'}; metrics "
         f"the same but for times: {'yes' if same_metrics else 'NO'}",
         f"goodput of {len(rows)} kills {final['goodput']:.1%} as the training states it, "
