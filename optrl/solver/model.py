@@ -48,14 +48,15 @@ class Model(LoadedProgram):
     Not safe for use by two threads at once; different models are, see `solve_all`.
     """
 
-    def __init__(self, program: LinearProgram, *, threads: int = 1) -> None:
+    def __init__(self, program: LinearProgram, *, threads: int = 1, scaling: bool = True) -> None:
         """Load a program at its built-in data.
 
         Args:
             program: What to solve.
             threads: Threads for the MIP solver; LPs are solved by one.
+            scaling: Whether the simplex method scales the matrix; see `LoadedProgram`.
         """
-        super().__init__(program, threads=threads)
+        super().__init__(program, threads=threads, scaling=scaling)
         self._warnings = diagnose(program).warnings
 
     def solve(

@@ -25,12 +25,14 @@ class _Slot:
 class LoadedProgram:
     """One HiGHS object and the numbers it holds, in the model's own sense."""
 
-    def __init__(self, program: LinearProgram, *, threads: int = 1) -> None:
+    def __init__(self, program: LinearProgram, *, threads: int = 1, scaling: bool = True) -> None:
         """Load a program at its built-in data.
 
         Args:
             program: What to solve.
             threads: Threads for the MIP solver; LPs are solved by one.
+            scaling: Whether the simplex method scales the matrix. A network flow with the dense
+                rows of an embedded network is solved from scratch 1.1-5 times faster without.
         """
         _refuse_nan(program)
         self.program = program
@@ -47,6 +49,8 @@ class LoadedProgram:
             data={},
         )
         self._highs = Highs(threads=threads, simplex_strategy=1)
+        if not scaling:
+            self._highs.set_options(simplex_scale_strategy=0)
         self._highs.pass_program(self._solved)
 
     @property

@@ -91,4 +91,9 @@ def load_value(path: str | os.PathLike[str]) -> tuple[Stored, StateColumns | Non
         value = cast(Stored, kind.of_arrays(arrays))  # type: ignore[attr-defined] # by its name
     except ValueFunctionError as error:
         raise ValueFunctionError(f"{path}: {error}") from error
+    extra = sorted(arrays.keys() - value.arrays().keys())
+    if extra:
+        raise ValueFunctionError(
+            f"{path} holds {extra[0]!r}, which a {name} function has no use for"
+        )
     return value, None if columns is None else StateColumns.of_document(columns)

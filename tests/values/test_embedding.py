@@ -1,5 +1,7 @@
 """The fast path: joined to a stage problem of arrays, moved by pushes, checked after each solve."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyomo.environ as pyo
 import pytest
@@ -17,7 +19,9 @@ from optrl.solver import Model, compile_model
 from optrl.testing import random_instance
 from optrl.values.base import EmbeddingError, ValueFunctionError
 from optrl.values.embedding import embed
+from optrl.values.input_convex import InputConvex
 from optrl.values.program_state import model_columns, program_columns
+from optrl.values.relu import Relu
 from optrl.values.separable import Separable
 from optrl.values.state_columns import StateColumns
 
@@ -93,8 +97,6 @@ def test_arrays_give_what_pyomo_gives(make_value, kind, tree, moment):
 
 def test_big_m_in_a_stage_problem(make_network):
     """A network that is not convex, on the box of what the stage can reach, one item's stock."""
-    from optrl.values.relu import Relu
-
     instance, layout, data = stage(3, TREES["chain"])
     columns = StateColumns.of(instance, moment="next_decision", pipeline="total")
     arguments = program_columns(columns, layout, data.due.shape[2])
@@ -151,8 +153,6 @@ def test_slopes_and_state_are_pushed(make_value):
     model.push_data("initial_on_hand", layout.initial_on_hand.gather(2.0 * data.on_hand))
     solution = model.solve()
     assert moved.check(model, solution) <= 1e-6
-    from dataclasses import replace
-
     other = build_replenishment(layout, replace(data, on_hand=2.0 * data.on_hand))
     expected = Model(embed(other, second, arguments).program).solve().objective
     assert solution.objective == pytest.approx(expected, rel=1e-7, abs=1e-6)
@@ -216,3 +216,22 @@ def test_two_embeddings_in_one_program(make_value):
     x = solution.values("y")[None]
     assert solution.objective == pytest.approx(first(x)[0] + 0.5 * second(x)[0])
     assert max(one.check(solver, solution), two.check(solver, solution)) <= 1e-6
+
+
+def test_unscaled_solves_are_the_same(make_network):
+    """Without the solver's scaling the optimum is the same, from scratch and after a push."""
+    instance, layout, data = stage(7, TREES["chain"])
+    columns = StateColumns.of(instance)
+    arguments = program_columns(columns, layout, data.due.shape[2])
+    network = make_network(np.random.default_rng(0), columns.size, (8, 8), True)
+    embedding = embed(build_replenishment(layout, data), InputConvex(network), arguments)
+    models = [Model(embedding.program, scaling=scaling) for scaling in (True, False)]
+    for factor in (1.0, 1.7):
+        found = []
+        for model in models:
+            stock = layout.initial_on_hand.gather(factor * data.on_hand)
+            model.push_data("initial_on_hand", stock)
+            solution = model.solve()
+            embedding.check(model, solution)
+            found.append(solution.objective)
+        assert found[0] == pytest.approx(found[1], rel=1e-7, abs=1e-6)
