@@ -15,7 +15,13 @@ from optrl_formulations.network import FloatArray, IntArray
 
 from optrl.comparison.measurement import Measurement
 from optrl.comparison.ranking import cost_estimates, ranking_table
-from optrl.comparison.statistics import PairedDifferences, paired_differences, settled, spent
+from optrl.comparison.statistics import (
+    PairedDifferences,
+    anchor_of,
+    paired_differences,
+    settled,
+    spent,
+)
 from optrl.evaluation.judge import BOUND
 from optrl.instance import Instance
 from optrl.planning.json_text import json_text
@@ -104,8 +110,7 @@ class Comparison:
     @cached_property
     def anchor(self) -> str:
         """The cheapest policy that met all scenarios."""
-        every = np.flatnonzero(self.counts == self.scenarios)
-        return self.policies[int(every[np.argmin(self.cost[:, every].mean(axis=0))])]
+        return self.policies[anchor_of(self.cost)]
 
     def on_first(self, policy: str, scenarios: int) -> Measurement:
         """What a policy measured on its first scenarios.
@@ -191,7 +196,8 @@ class Comparison:
 
         Columns: policy and dearer (names); difference (dearer less policy) and its standard_error;
         low and high of the interval by itself; low_all and high_all of the interval that holds for
-        all pairs and looks at once; proven, whether the latter excludes 0; scenarios both met.
+        all pairs and looks at once; proven, whether the latter excludes 0; scenarios both met. With
+        fewer than all these are differences of differences to the anchor.
         """
         found = self.differences
         sign = np.where(found.mean <= 0, -1.0, 1.0)

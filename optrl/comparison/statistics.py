@@ -18,10 +18,11 @@ The intervals rest on means of scenario costs being about normal, which 32 scena
 likely but do not prove for costs with heavy tails.
 
 Policies that take long may have met fewer scenarios than the others, the first of the same ones.
-Their entries in the matrix are then not a number from there on. A pair is compared on the
-scenarios that both have met. The mean of such a policy over its few scenarios would say more about
-these than about the policy; it is estimated by that of a policy that has met all, plus the paired
-difference (`difference_estimate`).
+Their entries in the matrix are then not a number from there on. Their mean over these few would say
+more about the scenarios than about the policy. Every policy is therefore held against an anchor,
+the cheapest of those that met all scenarios, on the scenarios that it met; the cost of a policy is
+the anchor's plus that difference, and the difference of two policies is that of their differences
+to the anchor (`difference_estimate`). Where both met all scenarios this is the paired difference.
 
 Source: Bonferroni paired t under common random numbers: Clark & Yang (1986), A Bonferroni
 selection procedure when using common random numbers with unknown variances, WSC; Nelson &
@@ -51,7 +52,7 @@ class PairedDifferences:
     Attributes:
         first: Column of the first policy.
         second: Column of the second policy.
-        scenarios: Scenarios that both have met.
+        scenarios: Scenarios that both have met; t has one degree of freedom less.
         mean: Mean of first less second.
         standard_error: Of the mean; not a number with one scenario.
         half_width: Half of each interval by itself.
@@ -129,8 +130,14 @@ def difference_estimate(base: FloatArray, difference: FloatArray) -> tuple[float
     return mean, float(np.sqrt(max(0.0, variance)))
 
 
+def anchor_of(cost: FloatArray) -> int:
+    """Column with the lowest mean of those that are numbers throughout."""
+    every = np.flatnonzero(np.isfinite(cost).all(axis=0))
+    return int(every[np.argmin(cost[:, every].mean(axis=0))])
+
+
 def paired_differences(cost: FloatArray, alpha: float, alpha_all: float) -> PairedDifferences:
-    """Compare all pairs of columns, each on the scenarios that both have met.
+    """Compare all pairs of columns.
 
     Args:
         cost: Cost of each policy on each scenario, shape (S, K); not a number where a policy has
@@ -140,16 +147,20 @@ def paired_differences(cost: FloatArray, alpha: float, alpha_all: float) -> Pair
     """
     policies = cost.shape[1]
     first, second = np.triu_indices(policies, 1)
-    difference = cost[:, first] - cost[:, second]
-    # Policies that do the same may be summed in another order: what rounding leaves is no proof.
-    rounding = _ROUNDING * np.maximum(np.abs(cost[:, first]), np.abs(cost[:, second]))
-    difference[np.abs(difference) <= rounding] = 0.0
-    scenarios = np.isfinite(difference).sum(axis=0)
-    mean, error = np.zeros(len(first)), np.zeros(len(first))
-    for count in np.unique(scenarios):
-        here = scenarios == count
-        mean[here] = difference[:count, here].mean(axis=0)
-        error[here] = standard_error(difference[:count, here])
+    difference = _difference(cost[:, first], cost[:, second])
+    met = np.isfinite(cost).sum(axis=0)
+    scenarios = np.minimum(met[first], met[second])
+    mean, error = difference.mean(axis=0), standard_error(difference)
+    limited = np.flatnonzero(scenarios < len(cost))
+    if len(limited):
+        excess = _difference(cost, cost[:, [anchor_of(cost)]])
+    for pair in limited.tolist():
+        i, j = int(first[pair]), int(second[pair])
+        sign, longer, shorter = (1, i, j) if met[i] >= met[j] else (-1, j, i)
+        found, error[pair] = difference_estimate(
+            excess[: met[longer], longer], -excess[: met[shorter], shorter]
+        )
+        mean[pair] = sign * found
     pairs = max(1, len(first))
     return PairedDifferences(
         first,
@@ -160,6 +171,17 @@ def paired_differences(cost: FloatArray, alpha: float, alpha_all: float) -> Pair
         t_half_width(error, scenarios, alpha),
         t_half_width(error, scenarios, alpha_all / pairs),
     )
+
+
+def _difference(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Differences of costs.
+
+    Policies that do the same may be summed in another order: what rounding leaves is no proof.
+    """
+    difference = one - other
+    rounding = _ROUNDING * np.maximum(np.abs(one), np.abs(other))
+    difference[np.abs(difference) <= rounding] = 0.0
+    return difference
 
 
 def dearer(differences: PairedDifferences, policies: int) -> IntArray:

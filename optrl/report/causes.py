@@ -58,10 +58,13 @@ class Contrast:
 
 
 def contrast(comparison: Comparison, policy: str, best: str) -> Contrast:
-    """What a policy costs beyond the cheapest, and where, on the scenarios that both met."""
+    """What a policy costs beyond the cheapest, and where, on the scenarios that both met.
+
+    Kinds are estimated as in `kind_costs`.
+    """
     one, other = comparison.on_common(policy, best)
     alpha = 1 - comparison.settings.confidence
-    kinds, cheapest = _kinds(one), _kinds(other)
+    kinds, cheapest = kind_costs(comparison, policy), kind_costs(comparison, best)
     first = one.trajectory.warm_up
     by_period = (one.trajectory.period_cost - other.trajectory.period_cost).numpy()[:, first:]
     names = [str(one.trajectory.first_period + first + t) for t in range(by_period.shape[1])]

@@ -34,19 +34,36 @@ def test_estimate_by_differences_is_covered() -> None:
     assert np.isnan(difference_estimate(base, np.ones(1))[1])
 
 
-def test_pairs_meet_on_common_scenarios() -> None:
-    """A pair with fewer scenarios has the differences and interval of these alone."""
-    cost = np.random.default_rng(0).normal(size=(30, 3))
+def test_pairs_are_held_against_the_anchor() -> None:
+    """Differences add up; complete pairs, and those with the anchor, are the paired ones."""
+    cost = np.random.default_rng(0).normal([0, 3, 1, 2], size=(30, 4))
     cost[12:, 1] = np.nan
     cost[20:, 2] = np.nan
     found = paired_differences(cost, 0.05, 0.02)
-    assert found.scenarios.tolist() == [12, 20, 12]
-    for k, (i, j) in enumerate(((0, 1), (0, 2), (1, 2))):
-        met = found.scenarios[k]
-        alone = paired_differences(cost[:met][:, [i, j]], 0.05, 0.02 / 3)
-        assert found.mean[k] == alone.mean[0]
-        assert found.half_width[k] == alone.half_width[0]
-        assert found.half_width_all[k] == alone.half_width_all[0]
+    mean = dict(zip(zip(found.first, found.second, strict=True), found.mean, strict=True))
+    assert found.scenarios.tolist() == [12, 20, 30, 12, 12, 20]
+    assert mean[0, 1] + mean[1, 2] == pytest.approx(mean[0, 2])
+    assert mean[1, 2] + mean[2, 3] == pytest.approx(mean[1, 3])
+    for k, other, met in ((0, 1, 12), (1, 2, 20), (2, 3, 30)):
+        alone = paired_differences(cost[:met][:, [0, other]], 0.05, 0.02 / 6)
+        assert found.mean[k] == pytest.approx(alone.mean[0])
+        assert found.half_width[k] == pytest.approx(alone.half_width[0], rel=0.35)
+    complete = paired_differences(cost[:, [0, 3]], 0.05, 0.02 / 6)
+    assert found.half_width_all[2] == complete.half_width_all[0]
+
+
+def test_differences_of_limited_policies_are_covered() -> None:
+    """A known difference of two limited policies lies in 93-97 % of its intervals."""
+    generator = np.random.default_rng(8)
+    inside = 0
+    for _ in range(1000):
+        world = generator.normal(100, 16, 150)
+        own = generator.normal(0, 2, (150, 3))
+        cost = world[:, None] * np.array([1.0, 1.04, 0.98]) + own + np.array([0.0, 1.0, 3.0])
+        cost[40:, 1], cost[15:, 2] = np.nan, np.nan
+        found = paired_differences(cost, 0.05, 0.05)
+        inside += abs(found.mean[2] - (6.0 - 2.0)) + 0.0 <= found.half_width[2]
+    assert 930 <= inside <= 970
 
 
 def test_limited_policy_is_estimated_beside_the_others(
