@@ -1,0 +1,69 @@
+"""The pretrained policy: near optimal as it comes, and plain about what it was not trained for."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from optrl.policies import find
+from optrl.policies.pretrained import Pretrained, UntrainedWarning
+from optrl.simulation.dynamics import Dynamics
+from optrl.testbeds.dual_sourcing import DualSourcingFamily
+from optrl.testbeds.exact_rule import exact_cost
+from optrl.testbeds.lost_sales import LostSalesFamily
+
+
+@pytest.mark.parametrize(
+    ("family", "shortage_cost", "lead_time", "more", "largest_gap"),
+    [
+        ("poisson", 9.0, 2, {}, 0.0012),
+        ("geometric", 19.0, 2, {}, 0.0012),
+        ("negative_binomial", 7.0, 1, {"mean": 3.3, "size": 2.0}, 0.005),
+    ],
+)
+def test_exact_cost_is_near_the_optimum(family, shortage_cost, lead_time, more, largest_gap):
+    """On instances it was trained on and on one it never saw."""
+    bed = LostSalesFamily.case(family, shortage_cost, lead_time, **more).solved()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        policy = find("pretrained").fit(bed.instance, bed.demand)
+    assert exact_cost(bed, policy).cost <= (1 + largest_gap) * bed.optimum
+
+
+def test_backorders_are_ordered_up_to_the_newsvendor_level():
+    """Where demand waits, base stock is optimal: orders bring the position to within one unit."""
+    bed = LostSalesFamily.case("poisson", 9.0, 2)
+    network = bed.instance.network
+    waiting = replace(bed.instance, network=replace(network, unmet="backorder"))
+    policy = find("pretrained").fit(waiting, bed.demand)
+    classical = find("base_stock").fit(waiting, bed.demand)
+    for stock in range(4, 19, 2):
+        state = Dynamics(replace(waiting, on_hand=np.array([[0.0, stock]]))).initial_state(1)
+        orders = [each.decide(state, 0).order.item() for each in (policy, classical)]
+        assert abs(orders[0] - orders[1]) <= 1
+
+
+def test_other_nodes_follow_base_stock_with_a_warning():
+    """Two suppliers are not what it was trained for, nor is a lead time beyond the range."""
+    for bed in (
+        DualSourcingFamily.case(2, 105.0),
+        LostSalesFamily.case("poisson", 9.0, 7),
+        LostSalesFamily.case("poisson", 400.0, 2),
+        LostSalesFamily.case("poisson", 9.0, 2, mean=80.0),
+    ):
+        with pytest.warns(UntrainedWarning, match="lead times 1 to 4"):
+            policy = Pretrained.fit(bed.instance, bed.demand)
+        state = Dynamics(bed.instance).initial_state(2)
+        base_stock = find("base_stock").fit(bed.instance, bed.demand)
+        assert torch.equal(policy.decide(state, 0).order, base_stock.decide(state, 0).order)
+
+
+def test_items_can_be_decided_apart():
+    """Restricted to some items it orders what it orders for all."""
+    bed = LostSalesFamily.case("poisson", 9.0, 2)
+    policy = find("pretrained").fit(bed.instance, bed.demand)
+    state = Dynamics(bed.instance).initial_state(3)
+    part = policy.for_items(slice(0, 1)).decide(state, 0).order
+    assert torch.equal(policy.decide(state, 0).order, part)
