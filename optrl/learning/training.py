@@ -52,11 +52,11 @@ class Trainee:
     Attributes:
         folder: Its folder.
         learner: Name of the learner.
-        policy: The policy validated best.
+        policy: The policy validated best; None where it stopped before the first validation.
         updates: Updates done.
         finished: Whether all are done; else resume to go on.
         validation_cost: Cost a period of the policy on the random numbers of validation, on which
-            it was chosen: compare it on others.
+            it was chosen: compare it on others. Infinite where there is none.
         goodput: Time of the updates and validations that count, as a share of all time spent:
             what was lost to checkpoints, kills, rollbacks and loading is the rest.
         rollbacks: How often it diverged.
@@ -64,7 +64,7 @@ class Trainee:
 
     folder: Path
     learner: str
-    policy: DecidingPolicy
+    policy: DecidingPolicy | None
     updates: int
     finished: bool
     validation_cost: float
@@ -125,7 +125,9 @@ def train(
         else:
             write_job(folder, job)
         loop.run(time_limit)
-    policy = kind.load_policy(folder / POLICY, what.instance, what.demand)
+    policy = None
+    if (folder / POLICY).is_dir():
+        policy = kind.load_policy(folder / POLICY, what.instance, what.demand)
     return Trainee(
         folder,
         kind.name,

@@ -194,9 +194,19 @@ def test_a_time_limit_stops_at_a_checkpoint(run, tmp_path):
     first, _ = run(tmp_path / "b", time_limit=0.0)
     assert not first.finished
     assert first.updates == 5
+    assert first.policy is not None
     second, _ = run(tmp_path / "b", resume=True)
     assert second.finished
     assert policy_bytes(tmp_path / "a") == policy_bytes(tmp_path / "b")
+
+
+def test_stopped_before_the_first_validation_there_is_no_policy(run, subject, tmp_path):
+    """Which the result says, and whoever asks the folder for it."""
+    first, _ = run(tmp_path, time_limit=0.0, validate_every=20)
+    assert first.policy is None
+    assert first.validation_cost == float("inf")
+    second, _ = run(tmp_path, validate_every=20, resume=True)
+    assert second.policy is not None
 
 
 def test_goodput_counts_what_was_lost(run, tmp_path):
