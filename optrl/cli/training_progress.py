@@ -61,7 +61,7 @@ def standing(training: Training) -> str:
     if math.isfinite(training.best):
         parts.append(f"cost {training.best:,.5g}")
     if metrics.get("throughput"):
-        parts.append(f"{metrics['throughput']:.2g} item-node-periods/s")
+        parts.append(f"{metrics['throughput']:,.0f} item-node-periods/s")
     if "goodput" in metrics:
         parts.append(f"goodput {metrics['goodput']:.0%}")
     return ", ".join(parts)
