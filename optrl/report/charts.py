@@ -33,7 +33,7 @@ def intervals(
     for position, (policy, value, low, high) in enumerate(rows):
         y = top + step * position + 26
         shown = "cheapest" if position == 0 else signed(value)
-        if position and math.isfinite(low):
+        if position and low < high:
             shown += f" ({short(low)} to {short(high)})"
         parts.append(
             f'<text class="halo" x="{_LEFT}" y="{y - 12:g}">{name(policy)}'

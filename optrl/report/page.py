@@ -7,6 +7,7 @@ from importlib.resources import files
 from optrl.comparison.result import Comparison
 from optrl.report import sections
 from optrl.report.svg import count_of, name, percent, short, text
+from optrl.report.twins import told_apart
 from optrl.report.wording import stopping, verdict
 
 _METHOD = (
@@ -33,7 +34,7 @@ def report_page(comparison: Comparison) -> str:
     """
     instance = comparison.instance
     order = comparison.ranking["policy"].to_list()
-    colours = {policy: position for position, policy in enumerate(order)}
+    colours = {policy: position for position, policy in enumerate(told_apart(comparison))}
     title = f"{text(instance.name)}: comparison of {len(order)} policies"
     if len(order) == 1:
         title = f"{text(instance.name)}: {name(order[0])}"

@@ -15,6 +15,7 @@ from optrl.report.causes import Contrast, Place, contrast, full_share, kind_cost
 from optrl.report.charts import intervals, lines, stacked
 from optrl.report.network_map import Strain, map_key, network_map
 from optrl.report.svg import figure, legend, name, percent, short, signed, text
+from optrl.report.twins import told_apart, twins
 from optrl.report.wording import reason
 
 _LINES = 6
@@ -39,7 +40,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, best: bool = Fa
 
 def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
     """Ranking with intervals, and the indicators."""
-    rows = comparison.ranking.to_dicts()
+    rows, same = comparison.ranking.to_dicts(), twins(comparison)
     money = _unit(comparison.instance.money)
     chart = ""
     if len(rows) > 1:
@@ -49,6 +50,7 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
                 if math.isfinite(r["above_best_low"])
                 else (r["policy"], r["above_best"], r["above_best"], r["above_best"])
                 for r in rows
+                if r["policy"] not in same
             ],
             colours,
             "Difference in cost to the cheapest policy with intervals",
@@ -66,13 +68,13 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
     with_gap = comparison.reference is not None
     if with_gap:
         head.append("Above optimum" if comparison.reference == "optimum" else "Above the bound")
-    head.append("Seconds")
+    head.append("Seconds a scenario")
     body = []
     for r in rows:
         half = f" ± {short(r['half_width'])}" if math.isfinite(r["half_width"]) else ""
         ranks = {r["best_rank"], r["worst_rank"]}
         cells = [
-            _met(comparison, r),
+            name(r["policy"]) + _remark(comparison, r, same),
             f"{short(r['cost'], 4)}{half}",
             " to ".join(str(x) for x in sorted(ranks)),
             percent(r["fill_rate"]),
@@ -82,7 +84,7 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
         if with_gap:
             spread = f" ± {r['gap_half_width']:.2f}" if math.isfinite(r["gap_half_width"]) else ""
             cells.append(f"{r['gap_percent']:.2f}{spread} %")
-        body.append([*cells, short(r["seconds"])])
+        body.append([*cells, short(r["seconds"] / r["scenarios"], 2)])
     note = (
         '<p class="note">± is the interval of each cost by itself: it includes how much scenarios '
         "differ from one another, which all policies share. Compare policies by the differences."
@@ -91,25 +93,25 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
     if len(set(comparison.counts.tolist())) > 1:
         note += (
             '<p class="note">Policies that take long met fewer scenarios, the first of the same '
-            "ones. Each pair is compared on the scenarios that both met; what is shown of such a "
-            f"policy is what {name(comparison.anchor)} has on all scenarios plus the difference "
-            "between the two on those few.</p>"
+            f"ones. What is shown of such a policy is what {name(comparison.anchor)} has on all "
+            "scenarios plus the difference between the two on those few, so that it does not count "
+            "whether these were easy ones. Small parts of it may come out below 0.</p>"
         )
     return chart + table(head, body, best=True) + note
 
 
-def _met(comparison: Comparison, row: Mapping[str, Any]) -> str:
-    if row["scenarios"] == comparison.scenarios:
-        return name(row["policy"])
-    return (
-        f"{name(row['policy'])}<br><small>on {row['scenarios']:,} of "
-        f"{comparison.scenarios:,} scenarios</small>"
-    )
+def _remark(comparison: Comparison, row: Mapping[str, Any], same: Mapping[str, str]) -> str:
+    remarks = []
+    if row["policy"] in same:
+        remarks.append(f"does the same as {name(same[row['policy']])} here")
+    if row["scenarios"] < comparison.scenarios:
+        remarks.append(f"on {row['scenarios']:,} of {comparison.scenarios:,} scenarios")
+    return "".join(f"<br><small>{each}</small>" for each in remarks)
 
 
 def costs(comparison: Comparison) -> str:
     """Cost by kind: the parts of each policy, and of its difference to the cheapest."""
-    order = comparison.ranking["policy"].to_list()
+    order = told_apart(comparison)
     found = {policy: kind_costs(comparison, policy) for policy in order}
     kinds = [k for k in found[order[0]] if any(abs(x[k]) > 0 for x in found.values())]
     colours = {kind: position for position, kind in enumerate(kinds)}
@@ -150,7 +152,8 @@ def costs(comparison: Comparison) -> str:
 
 def over_time(comparison: Comparison, colours: dict[str, int]) -> str:
     """Service, stock and cost in each period."""
-    order = comparison.ranking["policy"].to_list()[:_LINES]
+    apart = told_apart(comparison)
+    order = apart[:_LINES]
     period = text(comparison.instance.period)
     service, stock, cost = [], [], []
     first = 0
@@ -165,7 +168,8 @@ def over_time(comparison: Comparison, colours: dict[str, int]) -> str:
         first = path.first_period + path.warm_up
         asked, unmet, held, paid = comparison.estimate(policy, by_period)
         met = np.full(len(asked), np.nan)
-        met[asked > 0] = 1 - unmet[asked > 0] / asked[asked > 0]
+        # A share that is estimated by differences may come out beyond what is possible.
+        met[asked > 0] = (1 - unmet[asked > 0] / asked[asked > 0]).clip(0, 1)
         service.append((policy, met))
         stock.append((policy, held))
         cost.append((policy, paid))
@@ -188,7 +192,7 @@ def over_time(comparison: Comparison, colours: dict[str, int]) -> str:
             lines(cost, first, colours, "Cost over time", zero=True),
         ),
     ]
-    left = len(comparison.policies) - len(order)
+    left = len(apart) - len(order)
     note = f'<p class="note">The {_LINES} cheapest of the policies are drawn.</p>' if left else ""
     key = legend([(name(p), colours[p]) for p in order])
     return key + f'<div class="charts">{"".join(charts)}</div>' + note
@@ -196,7 +200,7 @@ def over_time(comparison: Comparison, colours: dict[str, int]) -> str:
 
 def maps(comparison: Comparison) -> str:
     """The network map of the cheapest policies, and the resources that bind."""
-    order = comparison.ranking["policy"].to_list()
+    order = told_apart(comparison)
     instance = comparison.instance
     unit = f"{instance.quantity} a {instance.period}"
     parts = []
@@ -247,7 +251,7 @@ def _resources(comparison: Comparison, order: Sequence[str]) -> str:
 
 def differences(comparison: Comparison) -> str:
     """Where policies differ from the cheapest, and why."""
-    order = comparison.ranking["policy"].to_list()
+    order = told_apart(comparison)
     if len(order) < 2:
         return "<p>One policy: nothing to tell apart.</p>"
     parts = []

@@ -10,11 +10,13 @@ from optrl.comparison.result import Comparison
 from optrl.evaluation.judge import BOUND
 from optrl.report.causes import Contrast
 from optrl.report.svg import name, percent, short, text
+from optrl.report.twins import told_apart
 
 
 def verdict(comparison: Comparison) -> list[str]:
     """What was found, in a few sentences safe within a page."""
-    ranking = comparison.ranking.to_dicts()
+    shown = told_apart(comparison)
+    ranking = [row for row in comparison.ranking.to_dicts() if row["policy"] in shown]
     best = ranking[0]
     money = text(comparison.instance.money)
     result = [
@@ -33,6 +35,12 @@ def verdict(comparison: Comparison) -> list[str]:
             )
         )
         result.append(_proof(comparison, ranking))
+    if best["scenarios"] < comparison.scenarios:
+        result.append(
+            f"It takes long and met {best['scenarios']:,} of the {comparison.scenarios:,} "
+            f"scenarios; its figures are those of {name(comparison.anchor)} plus the difference "
+            "between the two on these."
+        )
     if comparison.reference is not None and math.isfinite(best["gap_percent"]):
         result.append(_gap(comparison, best))
     return result

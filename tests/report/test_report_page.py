@@ -17,6 +17,7 @@ from optrl.report.causes import contrast, full_share, kind_costs
 from optrl.report.layout import place
 from optrl.report.page import report_page
 from optrl.report.svg import Axis, percent, short, signed
+from optrl.report.twins import told_apart, twins
 from optrl.testing import random_instance
 
 VOID = {"meta", "link", "br"}
@@ -240,3 +241,30 @@ def printed(page: str, folder: Path) -> int:
     pdf = (folder / "page.pdf").read_bytes()
     assert pdf.startswith(b"%PDF")
     return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+
+def test_policies_that_do_the_same_are_shown_once() -> None:
+    """A twin is named in the ranking and left out of charts; the cheapest is always shown."""
+    instance = random_instance(np.random.default_rng(11), horizon=8)
+    without = replace(
+        instance.network,
+        fixed_cost=np.zeros_like(instance.network.fixed_cost),
+        joint_fixed_cost=np.zeros_like(instance.network.joint_fixed_cost),
+    )
+    found = optrl.compare(
+        replace(instance, network=without),
+        ["base_stock", "dual_index", "newsvendor"],
+        scenarios=6,
+        until_settled=False,
+        limits={"dual_index": 3},
+    )
+    same = twins(found)
+    assert set(same) | set(same.values()) == {"base_stock", "dual_index"}
+    assert found.ranking["policy"][0] in told_apart(found)
+    assert len(told_apart(found)) == 2
+    page = report_page(found)
+    twin, shown = next(iter(same.items()))
+    words = f"does the same as {shown.replace('_', ' ')} here"
+    assert words in page
+    charts = page[page.index("Cost by kind") : page.index("What this rests on")]
+    assert f">{twin.replace('_', ' ')}<" not in charts
