@@ -21,7 +21,7 @@ from typing import Any
 
 from optrl.demand.base import DemandModel
 from optrl.errors import OptrlError
-from optrl.identity import IdentityError, hash_of, instance_hash, library_versions
+from optrl.identity import IdentityError, code_version, hash_of, instance_hash, library_versions
 from optrl.instance import Instance
 from optrl.learning import find, names
 from optrl.learning.base import LearnerSettings, Subject, TrainingError
@@ -87,13 +87,18 @@ def write_job(folder: Path, job: Job) -> None:
     Raises:
         OptrlError: If it cannot be written.
     """
-    document = {"kind": _KIND, **vars(job), "versions": dict(library_versions())}
+    document = {"kind": _KIND, **vars(job), "versions": versions()}
     with write_file(folder / JOB) as path:
         path.write_text(json_text(document, indent=1) + "\n", encoding="utf-8")
 
 
+def versions() -> dict[str, str]:
+    """What computes here: optrl with a hash of its source, Python, and libraries."""
+    return {"optrl": code_version(), **library_versions()}
+
+
 def read_job(folder: Path) -> tuple[Job, dict[str, str]]:
-    """The job of a folder, and the versions of libraries it was begun with.
+    """The job of a folder, and the versions it was begun with.
 
     Raises:
         TrainingError: If the folder holds no training, or one that cannot be read.

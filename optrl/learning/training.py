@@ -16,11 +16,10 @@ from typing import Any, Protocol
 
 from optrl.demand.base import DemandModel
 from optrl.demand.fit import fit
-from optrl.identity import library_versions
 from optrl.instance import Instance
 from optrl.learning import find
 from optrl.learning.base import Learner, LearnerSettings, Subject, TrainingError
-from optrl.learning.folder import JOB, POLICY, Job, held, read_job, write_job
+from optrl.learning.folder import JOB, POLICY, Job, held, read_job, versions, write_job
 from optrl.learning.loop import Loop, Progress
 from optrl.learning.metrics import Sink
 from optrl.simulation.rollout import DecidingPolicy
@@ -169,11 +168,11 @@ def _refuse(folder: Path, job: Job, resume: bool) -> None:
 
 
 def _tell_versions(folder: Path, loop: Loop) -> None:
-    _, versions = read_job(folder)
+    _, before = read_job(folder)
     changed = [
-        f"{name} {version} instead of {versions.get(name, 'none')}"
-        for name, version in library_versions().items()
-        if versions.get(name) != version
+        f"{name} {version} instead of {before.get(name, 'none')}"
+        for name, version in versions().items()
+        if before.get(name) != version
     ]
     if changed:
-        loop.say(f"resumed with {', '.join(changed)}: results may differ in their last digits")
+        loop.say(f"resumed with {', '.join(changed)}: results may differ")
