@@ -115,8 +115,11 @@ class MultiStage:
         """Demand of the coarse network by tree node, shape (N, V, tree nodes)."""
         generator = np.random.default_rng((self._seed, period, _STREAM))
         drawn = self.demand.sample(_DRAWS * len(tree.leaves), period, tree.periods, generator)
-        coarse = np.stack([self.view.demand(path) for path in drawn])
+        paths, items, places, periods = drawn.shape
         n, v = self.view.demand_pairs.shape
+        # Customers are merged period by period, so that paths can stand one after the other.
+        joined = self.view.demand(drawn.transpose(1, 2, 0, 3).reshape(items, places, -1))
+        coarse = joined.reshape(n, v, paths, periods).transpose(2, 0, 1, 3)
         result = np.zeros((n, v, len(tree.parent)))
         members = {0: np.arange(len(drawn))}
         for node in tree.decisions:
