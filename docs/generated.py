@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import figures
+
 PACKAGES = ("optrl", "optrl_formulations")
 
 
@@ -32,6 +34,7 @@ def write(docs: Path) -> None:
     }
     for name, text in parts.items():
         (target / name).write_text(text, encoding="utf-8")
+    figures.write(docs / "results", target)
 
 
 def literal_blocks(app, what, name, obj, options, lines: list[str]) -> None:
