@@ -39,8 +39,9 @@ from optrl.policies.levels import WindowDemand, mean_rate
 from optrl.policies.safety import SafetyValues
 from optrl.policies.sourcing import NOWHERE, Sourcing
 
-# In standard deviations of the demand that a position must cover, from its mean.
-_BREAKPOINTS = np.array([-3.0, -1.5, -0.75, -0.25, 0.25, 0.75, 1.25, 1.75, 2.25, 3.0, 4.0])
+# In standard deviations of the demand that a position must cover, from its mean; close where levels
+# lie, since a program's positions end at breakpoints.
+_BREAKPOINTS = np.concatenate([[-3.0, -2.0, -1.5], np.arange(-1.0, 3.05, 0.2), [3.5, 4.0]])
 
 
 @dataclass(frozen=True)

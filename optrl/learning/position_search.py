@@ -1,0 +1,246 @@
+"""Learns the shape of position values through the decisions of the programs that they end.
+
+Each update lets the program with one other `Shape` decide on fixed paths of demand and keeps it
+where that costs less: a compass search over the logarithms of its numbers, with common random
+numbers, so that a difference in cost is one of decisions and not of luck. The cost is that of the
+program's own decisions in the simulator, with all limits: nothing is learned from values that the
+program would not meet.
+
+An instance with history may be replayed instead: on the weeks before its start, from earlier
+starts, each with demand fitted to what came before (`replays`). What lies after its start is never
+looked at.
+
+Source: Kolda, Lewis & Torczon (2003), Optimization by direct search: new perspectives on some
+classical and modern methods, SIAM Review 45(3), algorithm 1 (compass search).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from optrl_formulations.network import FloatArray
+
+from optrl.demand.base import DemandModel
+from optrl.demand.fit import fit
+from optrl.instance import Instance
+from optrl.learning.base import LearnerSettings, Subject, TrainingError, TrainingState
+from optrl.policies.cost_to_go import CostToGo, PositionEnding
+from optrl.policies.position_values import Shape
+from optrl.simulation.rollout import DecidingPolicy, simulate
+
+_NAMES = ("position", "stock", "overage")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionSearchSettings(LearnerSettings):
+    """How to search. An update tries one shape.
+
+    Attributes:
+        horizon: Periods of the program.
+        scenarios: Simulated paths of a trial; 0 where replays are enough.
+        periods: Periods of a simulated path, the instance's horizon at most.
+        replays: Starts of replays, absolute periods before the instance's start.
+        replay_periods: Periods of a replay.
+        first: Numbers of the first shape: position, stock and overage.
+        step: First step of the logarithm.
+        smallest: Step below which the search begins anew from its best, with the first step.
+    """
+
+    updates: int = 20
+    checkpoint_every: int = 1
+    validate_every: int = 20
+    exploding: float | None = None
+    horizon: int = 4
+    scenarios: int = 2
+    periods: int = 52
+    replays: tuple[int, ...] = ()
+    replay_periods: int = 52
+    first: tuple[float, ...] = (1.0, 1.0, 1.0)
+    step: float = 0.5
+    smallest: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.horizon < 1 or self.periods < 1 or self.scenarios < 0 or self.replay_periods < 1:
+            raise TrainingError("horizon, periods and replay_periods must be at least 1")
+        if not self.scenarios and not self.replays:
+            raise TrainingError("give scenarios to simulate, or replays of history")
+        if len(self.first) != len(_NAMES) or not all(x > 0 for x in self.first):
+            raise TrainingError(f"first is {self.first}; give three positive numbers")
+        if not 0 < self.smallest < self.step:
+            raise TrainingError(f"step {self.step} must be above smallest {self.smallest} > 0")
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What shapes are tried on."""
+
+    instance: Instance
+    demand: DemandModel
+    paths: FloatArray
+    warm_up: int
+
+
+class PositionSearch:
+    """See the module's docstring.
+
+    Args:
+        subject: What to train on.
+        settings: How.
+        seed: Of simulated demand.
+    """
+
+    name: ClassVar[str] = "position_search"
+    settings_class: ClassVar[type[LearnerSettings]] = PositionSearchSettings
+
+    learning_rate_factor: float
+
+    def __init__(self, subject: Subject, settings: PositionSearchSettings, seed: int) -> None:
+        self._subject, self._settings, self._seed = subject, settings, seed
+        self.learning_rate_factor = 1.0
+        self._trials = [*_simulated(subject, settings, seed), *_replayed(subject, settings)]
+        self._center = np.log(np.array(settings.first))
+        self._step, self._direction, self._done = settings.step, 0, 0
+        self._best, self._moved = float("inf"), 0
+
+    @classmethod
+    def begin(cls, subject: Subject, settings: PositionSearchSettings, seed: int) -> Self:
+        """The learner before its first update."""
+        return cls(subject, settings, seed)
+
+    @property
+    def total(self) -> int:
+        """Updates in total."""
+        return self._settings.updates
+
+    @property
+    def shape(self) -> Shape:
+        """The best shape so far."""
+        return _shape(self._center)
+
+    def update(self) -> dict[str, float]:
+        """Try one shape."""
+        tried = self._center.copy()
+        if self._done:
+            which, back = divmod(self._direction, 2)
+            tried[which] += -self._step if back else self._step
+        cost, work = self._cost(_shape(tried))
+        if cost < self._best:
+            self._best, self._center, self._moved = cost, tried, 1
+        elif self._done:
+            self._next_direction()
+        self._done += 1
+        return {"loss": cost, "best": self._best, "step": self._step, "work": work}
+
+    def _next_direction(self) -> None:
+        self._direction += 1
+        if self._direction < 2 * len(_NAMES):
+            return
+        self._direction = 0
+        if not self._moved:
+            self._step /= 2
+            if self._step < self._settings.smallest:
+                self._step = self._settings.step
+        self._moved = 0
+
+    def _cost(self, shape: Shape) -> tuple[float, float]:
+        """Mean cost a period over trials, and item-node-periods simulated."""
+        costs, work = [], 0.0
+        for trial in self._trials:
+            policy = _policy(trial.instance, trial.demand, self._settings.horizon, shape)
+            run = simulate(
+                trial.instance,
+                policy,
+                trial.paths,
+                seed=self._seed,
+                warm_up=trial.warm_up,
+                dtype=torch.float64,
+            )
+            counted = trial.paths.shape[3] - trial.warm_up
+            total = (
+                run.total_cost
+                if not self._subject.endless
+                else run.period_cost[:, trial.warm_up :].sum(dim=1)
+            )
+            costs.append(float(total.mean()) / counted)
+            work += trial.paths.size
+        return float(np.mean(costs)), work
+
+    def validate(self) -> float:
+        """Cost a period of the best shape on the paths that it was chosen on."""
+        return self._cost(self.shape)[0]
+
+    def state(self) -> TrainingState:
+        """The state now."""
+        numbers = {
+            "done": self._done,
+            "direction": self._direction,
+            "moved": self._moved,
+            "step": self._step,
+            # JSON knows no infinity.
+            "best": self._best if np.isfinite(self._best) else None,
+        }
+        return TrainingState({"center": torch.from_numpy(self._center.copy())}, numbers)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go to a state."""
+        numbers: Any = state.numbers
+        self._center = state.tensors["center"].numpy().copy()
+        self._done, self._direction = int(numbers["done"]), int(numbers["direction"])
+        self._moved, self._step = int(numbers["moved"]), float(numbers["step"])
+        best = numbers["best"]
+        self._best = float("inf") if best is None else float(best)
+
+    def save_policy(self, folder: Path) -> None:
+        """Write the best shape."""
+        subject = self._subject
+        _policy(subject.instance, subject.demand, self._settings.horizon, self.shape).save(folder)
+
+    @classmethod
+    def load_policy(cls, folder: Path, instance: Instance, demand: DemandModel) -> DecidingPolicy:
+        """The program with the shape of a folder.
+
+        Raises:
+            optrl.errors.OptrlError: If the folder holds none.
+        """
+        return CostToGo.load(folder, instance, demand)
+
+
+def _shape(logarithms: FloatArray) -> Shape:
+    return Shape(**dict(zip(_NAMES, np.exp(logarithms).tolist(), strict=True)))
+
+
+def _policy(instance: Instance, demand: DemandModel, horizon: int, shape: Shape) -> CostToGo:
+    return CostToGo(PositionEnding(instance, demand, horizon, shape), demand, horizon=horizon)
+
+
+def _simulated(subject: Subject, settings: PositionSearchSettings, seed: int) -> list[_Trial]:
+    if not settings.scenarios:
+        return []
+    instance = subject.instance
+    periods = settings.periods if subject.endless else min(settings.periods, instance.horizon)
+    warm_up = min(subject.warm_up, 50) if subject.endless else 0
+    generator = np.random.default_rng([seed, 5])
+    paths = subject.demand.sample(settings.scenarios, instance.start, warm_up + periods, generator)
+    return [_Trial(instance, subject.demand, paths, warm_up)]
+
+
+def _replayed(subject: Subject, settings: PositionSearchSettings) -> list[_Trial]:
+    trials = []
+    for start in settings.replays:
+        instance = subject.instance
+        stop = start + settings.replay_periods
+        first = instance.demand.first_period
+        if not first < start or stop > instance.start:
+            raise TrainingError(
+                f"a replay from period {start} to {stop - 1} does not lie between the first "
+                f"observed period {first} and the start {instance.start}"
+            )
+        known = replace(instance, start=start, horizon=settings.replay_periods)
+        paths = instance.demand.between(start, stop)[None]
+        trials.append(_Trial(known, fit(known), paths, 0))
+    return trials
