@@ -2,8 +2,8 @@
 
 The function is tabulated for each item and node on equal steps, of the unit of demand where
 demand comes in units, and linear between them. Positions below the table are short for certain:
-there it goes on falling by 1 for each period of mean demand, above the table likewise, so that
-every value belongs to one position. Within the table it is made to fall strictly by adding
+there it goes on falling by 1 for each mean of the demand covered, above the table likewise, so
+that every value belongs to one position. Within the table it is made to fall strictly by adding
 1e-7 at most.
 """
 

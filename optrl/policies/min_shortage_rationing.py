@@ -38,7 +38,7 @@ class MinShortageRationing(RationedBaseStock):
 
     Units are counted alike whatever a shortage costs where; demand lost on the way is not
     projected. Units short for certain save the same everywhere: of those, the largest backlog
-    in periods of demand comes first.
+    in relation to mean demand of that time comes first.
 
     Levels of `fit` are those of `echelon_base_stock`.
 

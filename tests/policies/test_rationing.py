@@ -154,11 +154,10 @@ def test_proportional_shares_by_hand(divergent):
     np.testing.assert_allclose(shares(continuous, stock, backlog)[0], exact, rtol=1e-12)
 
 
-def test_units_short_for_certain_go_to_the_oldest_backlog(divergent):
-    """Backlogs of 9, 3 and 5 at means of 3, 1 and 5 a period: 3, 3 and 1 periods of demand.
+def test_units_short_for_certain_go_to_the_largest_backlog_by_mean_demand(divergent):
+    """Backlogs of 9, 3 and 5 where 6, 3 and 10 are expected: 1.5, 1 and 0.5 of it.
 
-    In the windows of two and three periods the mean is 6, 3 and 10; 2 units go to those with
-    1.5 and 1 windows waiting before the one with half a window.
+    The first gets both units: after one of them its backlog is still 8 / 6 > 1.
     """
     backlog = np.array([[0.0, 0.0, 9.0, 3.0, 5.0]])
     stock = np.array([[0.0, 2.0, 0.0, 0.0, 0.0]])
