@@ -46,7 +46,7 @@ class MinShortageRationing(RationedBaseStock):
     (greedy is optimal); Federgruen & Zipkin (1984), Approximations of dynamic, multilocation
     production and inventory problems, Management Science 30(1) (myopic allocation); Kaynov et
     al. (2024), International Journal of Production Economics 267 (min-shortage allocation as
-    benchmark, there said to even out shortfalls from the levels).
+    benchmark; by its re-implementations it evens out shortfalls from the levels).
     """
 
     name: ClassVar[str] = "min_shortage_rationing"

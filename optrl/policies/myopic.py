@@ -43,7 +43,7 @@ class Myopic(LevelPolicy):
 
     Source: Morton (1971), The near-myopic nature of the lagged-proportional-cost inventory
     problem with lost sales, Operations Research 19(7); Zipkin (2008), Operations Research 56(5),
-    section 3 (the policy, its cost on 32 instances); Veinott (1965), Optimal policy for a
+    section 3 (the policy and its cost); Veinott (1965), Optimal policy for a
     multi-product, dynamic, nonstationary inventory problem, Management Science 12(3)
     (backorders, where it is optimal if demand does not fall).
     """
