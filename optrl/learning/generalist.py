@@ -8,18 +8,16 @@ no end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from optrl.learning.base import LearnerSettings, Subject, TrainingError
-from optrl.learning.pathwise import POLICY_FILE, Pathwise, PathwiseSettings
+from optrl.learning.pathwise import Pathwise, PathwiseSettings
 from optrl.learning.system_family import SinglePlaces, SystemFamily
 from optrl.learning.training_instance import TrainingInstance
 from optrl.policies.neural_conditions import InputSpace
-from optrl.policies.neural_file import write_network
 from optrl.simulation.rollout import simulate
 
 FAMILIES: tuple[SystemFamily, ...] = (SinglePlaces(),)
@@ -115,12 +113,5 @@ class Generalist(Pathwise):
             systems += each.systems
         return cost / systems
 
-    def save_policy(self, folder: Path) -> None:
-        """Write the network as it is now."""
-        about = {
-            **self._family.about,
-            "learner": self.name,
-            "seed": self._seed,
-            "settings": asdict(self._settings),
-        }
-        write_network(folder / POLICY_FILE, self.network, self._space, about)
+    def _about(self) -> dict[str, Any]:
+        return {**self._family.about, **super()._about()}

@@ -34,6 +34,7 @@ from optrl.learning.simulated_systems import SimulatedSystems
 from optrl.learning.state import generator_numbers, restore_generator
 from optrl.learning.training_instance import TrainingInstance, training_instance
 from optrl.networks.graph_policy import PolicyNetwork
+from optrl.networks.separate_policies import SeparatePolicies
 from optrl.policies.neural import NeuralPolicy
 from optrl.policies.neural_conditions import InputSpace
 from optrl.policies.neural_file import policy_shape, read_network, write_network
@@ -50,6 +51,8 @@ class PathwiseSettings(LearnerSettings):
     Attributes:
         width: Units of a hidden layer.
         depth: Hidden layers.
+        separate: Whether each item at each node has a network of its own; for nodes that are fed
+            by one lane each and do not feed others.
         rounds: Rounds of messages between nodes; None for 1 where stocking nodes feed others
             and 0 elsewhere.
         slots: Periods ahead of which arrivals are told apart; None for the longest lead time.
@@ -61,6 +64,8 @@ class PathwiseSettings(LearnerSettings):
         learning_rate: Largest of the cycle.
         rise: Share of the updates in which it rises.
         clip: Largest norm of the gradient.
+        start: File of a policy network of the same sizes and inputs to begin with, or None for
+            random weights.
         validation_paths: Paths of a validation.
         validation_periods: Periods of a validation that count, where the instance is endless.
     """
@@ -70,6 +75,7 @@ class PathwiseSettings(LearnerSettings):
     validate_every: int = 250
     width: int = 64
     depth: int = 2
+    separate: bool = False
     rounds: int | None = None
     slots: int | None = None
     forecast: int = 0
@@ -80,6 +86,7 @@ class PathwiseSettings(LearnerSettings):
     learning_rate: float = 5e-3
     rise: float = 0.2
     clip: float = 1.0
+    start: str | None = None
     validation_paths: int = 256
     validation_periods: int = 400
 
@@ -118,9 +125,16 @@ class Pathwise:
         rounds = settings.rounds
         if rounds is None:
             inputs = NeuralInputs.of(subject.instance, subject.demand, self._space)
-            rounds = int(inputs.stocked.size > 0)
+            rounds = int(inputs.stocked.size > 0 and not settings.separate)
         shape = policy_shape(self._space, settings.width, settings.depth, rounds)
-        self.network = PolicyNetwork.seeded(shape, seed)
+        self.network: PolicyNetwork | SeparatePolicies = PolicyNetwork.seeded(shape, seed)
+        self._clip = settings.clip
+        if settings.separate:
+            inputs = NeuralInputs.of(subject.instance, subject.demand, self._space)
+            self.network = SeparatePolicies.seeded(shape, inputs.scale.size, seed)
+            self._clip /= inputs.scale.size**0.5
+        if settings.start is not None:
+            _begin_with(self.network, self._space, settings.start)
         self._steps = GradientSteps(self.network)
         self._generator = np.random.default_rng(seed)
         self._done = 0
@@ -153,7 +167,7 @@ class Pathwise:
                 work += each.work * periods
         rate = self._steps.cycle(self._done, settings.updates, settings.rise)
         rate *= settings.learning_rate * self.learning_rate_factor
-        norm = self._steps.descend(loss, rate, settings.clip)
+        norm = self._steps.descend(loss, rate, self._clip)
         self._done += 1
         return {
             "loss": float(loss.detach()),
@@ -250,8 +264,14 @@ class Pathwise:
 
     def save_policy(self, folder: Path) -> None:
         """Write the network as it is now."""
-        about = {"learner": self.name, "seed": self._seed, "settings": asdict(self._settings)}
-        write_network(folder / POLICY_FILE, self.network, self._space, about)
+        write_network(folder / POLICY_FILE, self.network, self._space, self._about())
+
+    def _about(self) -> dict[str, Any]:
+        """How it was trained; of the file it began with the name alone, not where it was."""
+        settings = asdict(self._settings)
+        if self._settings.start is not None:
+            settings["start"] = Path(self._settings.start).name
+        return {"learner": self.name, "seed": self._seed, "settings": settings}
 
     @classmethod
     def load_policy(cls, folder: Path, instance: Instance, demand: DemandModel) -> DecidingPolicy:
@@ -263,6 +283,22 @@ class Pathwise:
         file = read_network(folder / POLICY_FILE)
         inputs = NeuralInputs.of(instance, demand, file.space)
         return NeuralPolicy(file.network, inputs, instance.due.shape[2])
+
+
+def _begin_with(network: PolicyNetwork | SeparatePolicies, space: InputSpace, path: str) -> None:
+    """Give a network the weights of a file.
+
+    Raises:
+        TrainingError: If the file's network has other sizes or inputs.
+    """
+    file = read_network(path)
+    same = (file.space, file.network.shape) == (space, network.shape)
+    if not same or type(file.network) is not type(network):
+        raise TrainingError(
+            f"start is {path}, a network of {file.network.shape} over {file.space}; the settings "
+            f"ask for {network.shape} over {space}"
+        )
+    network.load_state_dict(file.network.state_dict())
 
 
 def _slots(settings: PathwiseSettings, instance: Instance) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from optrl.learning.carried_state import carried, state_from, state_tensors
 from optrl.learning.training_instance import TrainingInstance
 from optrl.networks.graph_policy import PolicyNetwork
+from optrl.networks.separate_policies import SeparatePolicies
 from optrl.policies.neural import NeuralPolicy
 from optrl.policies.neural_conditions import InputSpace
 from optrl.policies.neural_inputs import NeuralInputs
@@ -35,7 +36,7 @@ class SimulatedSystems:
     def __init__(
         self,
         training: TrainingInstance,
-        network: PolicyNetwork,
+        network: PolicyNetwork | SeparatePolicies,
         space: InputSpace,
         *,
         paths: int,

@@ -149,7 +149,7 @@ class PolicyNetwork(nn.Module):
                 else:
                     parameter.zero_()
             # Orders begin near mean demand: softplus(0.54) = 1.
-            network.out.weight.mul_(0.1)
+            network.out.weight.mul_(0.01)
             network.out.bias.fill_(0.54)
         return network
 

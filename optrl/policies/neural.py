@@ -10,6 +10,7 @@ from optrl_formulations.network import IntArray
 from torch import Tensor
 
 from optrl.networks.graph_policy import STATE, BoundPolicy, PolicyNetwork
+from optrl.networks.separate_policies import BoundSeparatePolicies, SeparatePolicies
 from optrl.policies.neural_inputs import NeuralInputs, conditions, rows_tensor
 from optrl.simulation.rows import Rows, items_first
 from optrl.simulation.state import Decision, State
@@ -22,7 +23,7 @@ class NeuralPolicy:
     not possible is cut by the dynamics.
 
     Args:
-        network: The network.
+        network: The network, or one for each item and node.
         inputs: Scales and conditions of the instance.
         longest_due: Periods ahead for which the instance's first state knows of arrivals.
         whole_lots: Whether to round.
@@ -32,7 +33,7 @@ class NeuralPolicy:
 
     def __init__(
         self,
-        network: PolicyNetwork,
+        network: PolicyNetwork | SeparatePolicies,
         inputs: NeuralInputs,
         longest_due: int = 0,
         *,
@@ -78,12 +79,17 @@ class NeuralPolicy:
         least = network_.minimum_quantity[inputs.items][:, lanes]
         self._lot = rows_tensor(lot, dtype) if lot.any() and whole_lots else None
         self._least = rows_tensor(least, dtype) if least.any() and whole_lots else None
-        self._bound: BoundPolicy | None = None
+        self._bound: BoundPolicy | BoundSeparatePolicies | None = None
 
     def for_items(self, items: slice) -> Self:
         """The policy of some items."""
-        restricted = self.inputs.for_items(items)
-        return type(self)(self.network, restricted, self._longest_due, whole_lots=self._whole_lots)
+        restricted, network = self.inputs.for_items(items), self.network
+        if isinstance(network, SeparatePolicies):
+            count, nodes = self.inputs.scale.shape
+            network = network.some(
+                torch.arange(network.copies).view(nodes, count)[:, items].ravel()
+            )
+        return type(self)(network, restricted, self._longest_due, whole_lots=self._whole_lots)
 
     def refresh(self) -> None:
         """Work out conditions again, after the network's weights have changed."""
@@ -111,7 +117,7 @@ class NeuralPolicy:
         asked = bound(self._inputs(state))
         return asked * self._graph.destination.take(self._scale)
 
-    def _bind(self, period: int) -> BoundPolicy:
+    def _bind(self, period: int) -> BoundPolicy | BoundSeparatePolicies:
         if self._bound is None or self.inputs.space.forecast:
             node = conditions(self.inputs.node_at(period), self._dtype)
             lane = conditions(self.inputs.lane, self._dtype)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from optrl.networks.graph_policy import PolicyNetwork, PolicyShape
+from optrl.networks.separate_policies import SeparatePolicies
 from optrl.networks.tensor_file import (
     TensorFileError,
     check_same_form,
@@ -19,7 +20,14 @@ from optrl.networks.tensor_file import (
 from optrl.policies.neural_conditions import LANE_FEATURES, NODE_FEATURES, InputSpace
 
 _KIND = "optrl policy network"
-_LARGEST = {"slots": 1000, "forecast": 1000, "width": 65536, "depth": 1000, "rounds": 1000}
+_LARGEST = {
+    "slots": 1000,
+    "forecast": 1000,
+    "width": 65536,
+    "depth": 1000,
+    "rounds": 1000,
+    "copies": 10**7,
+}
 
 
 @dataclass(frozen=True)
@@ -27,25 +35,26 @@ class NetworkFile:
     """What a file holds.
 
     Attributes:
-        network: The network.
+        network: The network, or one for each item and node.
         space: Inputs it takes.
         about: What it was trained for, as JSON.
     """
 
-    network: PolicyNetwork
+    network: PolicyNetwork | SeparatePolicies
     space: InputSpace
     about: Mapping[str, Any]
 
 
 def write_network(
     path: str | os.PathLike[str],
-    network: PolicyNetwork,
+    network: PolicyNetwork | SeparatePolicies,
     space: InputSpace,
     about: Mapping[str, Any],
 ) -> None:
     """Write a network; the file appears whole or not at all."""
     shape = network.shape
     sizes = {"width": shape.width, "depth": shape.depth, "rounds": shape.rounds}
+    sizes["copies"] = network.copies if isinstance(network, SeparatePolicies) else 0
     document = {
         "sizes": asdict(space) | sizes,
         "node_features": list(NODE_FEATURES),
@@ -76,13 +85,18 @@ def read_network(path: str | os.PathLike[str]) -> NetworkFile:
         shape = policy_shape(space, sizes["width"], sizes["depth"], sizes["rounds"])
     except ValueError as error:
         raise TensorFileError(f"{path}: {error}") from error
+
+    def build() -> PolicyNetwork | SeparatePolicies:
+        copies = sizes["copies"]
+        return SeparatePolicies(shape, copies) if copies else PolicyNetwork(shape)
+
     with torch.device("meta"):
-        expected = PolicyNetwork(shape).state_dict()
+        expected = build().state_dict()
     check_same_form(tensors, expected, str(path))
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise TensorFileError(f"{path}: weight {name!r} is not finite")
-    network = PolicyNetwork(shape)
+    network = build()
     network.load_state_dict(tensors)
     network.requires_grad_(False)
     return NetworkFile(network, space, about)
