@@ -446,7 +446,7 @@ def main() -> None:
             ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()
         with given.table.open("w", newline="", encoding="utf-8") as file:
-            shown = " ".join(a for a in sys.argv[1:] if a != "--table")
+            shown = " ".join(sys.argv[1:])
             file.write(f"# command: python benchmarks/embedding.py {shown}\n")
             file.write(
                 f"# commit: {commit}; Iowa network, 4 weeks, networks of 2 x 64 units; "
