@@ -4,6 +4,10 @@ Each iteration goes forward along a path, then back along it: at every state vis
 follow is solved, and values and slopes become a cut. The value at the start is a lower bound on the
 optimal cost, whatever path was taken.
 
+A cut is as good as those after it were when it was made: over twenty stages most are stale. Now
+and then a **sweep** goes through the stages from the last to the first and makes a new cut at
+every state visited so far; level-one selection then drops the stale ones.
+
 Source: Pereira & Pinto (1991), Mathematical Programming 52; Dowson (2020), Networks 76(1) (graphs
 with cycles).
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import networkx as nx
 import numpy as np
 from optrl_formulations.network import FloatArray
 
@@ -35,6 +40,9 @@ class SddpSettings:
         risk: Nested risk measure.
         paths: Forward passes an iteration.
         refresh_every: Iterations after which cuts are selected and programs built anew.
+        sweep_growth: A sweep comes when iterations have grown by this factor since the last; 0
+            for no sweeps.
+        sweep_states: States swept a cost-to-go, the latest.
         longest_path: Steps of a pass in a graph with cycles, at most.
     """
 
@@ -44,6 +52,8 @@ class SddpSettings:
     paths: int = 1
     refresh_every: int = 25
     longest_path: int = 200
+    sweep_growth: float = 2.0
+    sweep_states: int = 400
 
 
 class Sddp:
@@ -58,6 +68,8 @@ class Sddp:
         generator: Draws forward passes.
         iteration: Iterations done.
         bound: Best lower bound so far.
+        refreshed: Whether the last iteration ended with programs built anew, so that what comes
+            depends on cuts and generator alone.
     """
 
     def __init__(
@@ -90,6 +102,7 @@ class Sddp:
         self.iteration = 0
         initialize(self.to_go, self.solvers, lower_bound)
         self.bound = -np.inf
+        self.refreshed = False
 
     def iterate(self) -> float:
         """One iteration; returns the lower bound after it.
@@ -111,11 +124,31 @@ class Sddp:
             for steps in passes:
                 if depth < len(steps) and steps[depth].continuation:
                     self.cut(steps[depth].continuation, steps[depth].state)
+        swept = _sweeps_at(self.iteration, settings.sweep_growth)
+        if swept:
+            self.sweep()
         self.bound = max(self.bound, self.lower_bound())
-        if self.iteration % settings.refresh_every == 0:
+        self.refreshed = swept or self.iteration % settings.refresh_every == 0
+        if self.refreshed:
             self.to_go.select(settings.selection, self.iteration, 2 * settings.refresh_every)
             self.refresh()
         return self.bound
+
+    def sweep(self) -> None:
+        """Make cuts anew at the states visited so far, from the last stage to the first."""
+        structure = self.graph.structure
+        # Around a cycle there is no last stage; any order does.
+        order = list(nx.topological_sort(nx.condensation(structure)))
+        member = nx.condensation(structure).graph["mapping"]
+        rank = {name: order.index(member[name]) for name in structure}
+
+        def latest(continuation: Continuation) -> int:
+            return max(rank[child] for child, _ in continuation)
+
+        for continuation in sorted(self.graph.distinct, key=latest, reverse=True):
+            pool = self.to_go.pools[self.to_go.keys(continuation)[0]]
+            for state in pool.visited[-self.settings.sweep_states :]:
+                self.cut(continuation, state)
 
     def cut(self, continuation: Continuation, state: FloatArray) -> None:
         """Make a cut at a state, from all that may follow."""
@@ -161,3 +194,16 @@ class Sddp:
     def solves(self) -> int:
         """Programs solved so far."""
         return sum(solver.solves for solver in self.solvers.values())
+
+
+def _sweeps_at(iteration: int, growth: float) -> bool:
+    """Whether a sweep belongs to an iteration, a function of its number alone."""
+    if growth <= 1:
+        return False
+    at = _FIRST_SWEEP
+    while at < iteration:
+        at = max(at + 4, int(at * growth))
+    return at == iteration
+
+
+_FIRST_SWEEP = 8

@@ -34,6 +34,7 @@ class CutPool:
         self._gradient = np.zeros((16, size))
         self._used = np.zeros(16, dtype=np.int64)
         self._visited: list[FloatArray] = []
+        self._known: set[bytes] = set()
 
     def __len__(self) -> int:
         return self._count
@@ -55,11 +56,11 @@ class CutPool:
 
     @property
     def visited(self) -> FloatArray:
-        """States at which cuts were made, shape (n, K)."""
+        """States at which cuts were made, each once and in order, shape (n, K)."""
         return np.array(self._visited).reshape(-1, self._gradient.shape[1])
 
     def add(self, value: float, gradient: FloatArray, state: FloatArray, iteration: int) -> None:
-        """Add the cut of this value and slope at a state."""
+        """Add the cut of this value and slope at a state, which counts as visited."""
         if self._count == len(self._intercept):
             self._intercept = np.concatenate([self._intercept, np.zeros_like(self._intercept)])
             self._gradient = np.concatenate([self._gradient, np.zeros_like(self._gradient)])
@@ -70,7 +71,10 @@ class CutPool:
         self._gradient[self._count] = slope
         self._used[self._count] = iteration
         self._count += 1
-        self._visited.append(np.array(state, dtype=float))
+        key = np.round(state, 9).tobytes()
+        if key not in self._known:
+            self._known.add(key)
+            self._visited.append(np.array(state, dtype=float))
 
     def evaluate(self, states: FloatArray) -> tuple[FloatArray, IntArray]:
         """Highest cut at states (m, K): its height and number, -1 for `lower`."""
@@ -135,4 +139,5 @@ class CutPool:
         pool._gradient[: len(intercept)] = gradient
         pool._used[: len(intercept)] = arrays["used"]
         pool._visited = [np.asarray(row, dtype=float) for row in arrays["visited"]]
+        pool._known = {np.round(row, 9).tobytes() for row in pool._visited}
         return pool

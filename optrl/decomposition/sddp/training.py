@@ -53,7 +53,7 @@ def train(
             upper, fresh = _simulated(sddp, stopping, upper)
             seconds = time.perf_counter() - began
             trace.append((sddp.iteration, sddp.bound, before + seconds))
-            if file is not None and sddp.iteration % sddp.settings.refresh_every == 0:
+            if file is not None and sddp.refreshed:
                 save_cuts(sddp, file, trace)
             if told is not None:
                 estimate = upper if fresh else None
