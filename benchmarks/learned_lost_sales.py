@@ -109,7 +109,7 @@ def specialists(updates: int, paths: int) -> dict[str, dict[str, float]]:
             gaps = [each["gap"] for each in found.values()]
             print(
                 f"{k + 1} updates, {seconds / one.size:.1f} CPU seconds each: loss "
-                f"{told['loss']:.4f}, gap {np.mean(gaps):.4f} % on average, {max(gaps):.4f} at most",
+                f"{told['loss']:.4f}, gap in % {np.mean(gaps):.4f}, at most {max(gaps):.4f}",
                 flush=True,
             )
     return found

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from optrl_formulations.network import BoolArray
+from optrl_formulations.network import BoolArray, FloatArray
 from torch import Tensor
 
-from optrl.demand.base import DemandModel
+from optrl.demand.base import DemandModel, TotalShape
 from optrl.instance import Instance
 from optrl.networks.tensor_file import TensorFileError
 from optrl.policies.base_stock import BaseStock
@@ -36,8 +36,9 @@ class Pretrained:
     It was trained for stocking nodes that are fed by one lane from a supplier and feed no other
     stocking node, with Poisson, geometric or negative binomial demand, reviewed every period, for
     the range of means, lead times and cost ratios that the file of its weights states (`covered`).
-    Other nodes follow base stock, and a warning says how many. Limits that items share or that
-    hold for single orders are not seen by the network; the dynamics cut what is not possible.
+    Other nodes follow base stock, and a warning says how many. Orders are whole units of demand.
+    Limits that items share or that hold for single orders are not seen by the network; the dynamics
+    cut what is not possible.
 
     The weights are those of `optrl.learning.generalist`.
 
@@ -45,14 +46,22 @@ class Pretrained:
         neural: The network's orders.
         base_stock: Orders of nodes it was not trained for, or None where there are none.
         covered: Nodes it was trained for, by item, shape (N, M).
+        unit: Demand comes in multiples of it, shape (N,).
     """
 
     name: ClassVar[str] = "pretrained"
 
     def __init__(
-        self, neural: NeuralPolicy, base_stock: BaseStock | None, covered: BoolArray
+        self,
+        neural: NeuralPolicy,
+        base_stock: BaseStock | None,
+        covered: BoolArray,
+        unit: FloatArray,
     ) -> None:
         self._neural, self._base_stock, self._covered = neural, base_stock, covered
+        self._unit = unit
+        whole = np.where(unit > 0, unit, 1.0)
+        self._whole = torch.from_numpy(whole)[:, None]
         inputs = neural.inputs
         network = inputs.sourcing.network
         to = np.searchsorted(inputs.sourcing.stocking, network.destination[inputs.lanes])
@@ -79,21 +88,25 @@ class Pretrained:
             )
             warnings.warn(message, UntrainedWarning, stacklevel=2)
             other = BaseStock.fit(instance, demand, seed)
-        return cls(NeuralPolicy(file.network, inputs, instance.due.shape[2]), other, covered)
+        neural = NeuralPolicy(file.network, inputs, instance.due.shape[2])
+        unit = demand.unit if isinstance(demand, TotalShape) else np.zeros(len(covered))
+        return cls(neural, other, covered, unit)
 
     def for_items(self, items: slice) -> Self:
         """The policy of some items."""
         other = None if self._base_stock is None else self._base_stock.for_items(items)
-        return type(self)(self._neural.for_items(items), other, self._covered[items])
+        neural = self._neural.for_items(items)
+        return type(self)(neural, other, self._covered[items], self._unit[items])
 
     def decide(self, state: State, period: int) -> Decision:
         """Orders of all lanes."""
-        decision = self._neural.decide(state, period)
-        if self._base_stock is None:
-            return decision
-        classical = self._base_stock.decide(state, period).order
-        mask = self._mask.permute(1, 2, 0)
-        return Decision(torch.where(mask, decision.order, classical.to(decision.order.dtype)))
+        order = self._neural.decide(state, period).order
+        whole = self._whole.to(order.dtype)
+        order = (order / whole + 0.5).floor() * whole
+        if self._base_stock is not None:
+            classical = self._base_stock.decide(state, period).order
+            order = torch.where(self._mask.permute(1, 2, 0), order, classical.to(order.dtype))
+        return Decision(order)
 
 
 def trained_for(
@@ -130,6 +143,9 @@ def trained_for(
     # Variance over squared mean is 1 / mean + 1 / size, with 1 / size = 0 for Poisson.
     single &= feature["squared_variation"] >= 1 / (mean * _SLACK)
     single &= feature["squared_variation"] <= (1 / mean + 1 / sizes[0]) * _SLACK
+    lot = sourcing.of_lane(network.lot_size[inputs.items])
+    unit = demand.unit[inputs.items] if isinstance(demand, TotalShape) else np.zeros(len(lot))
+    single &= (unit[:, None] > 0) & ((lot == 0) | (lot == unit[:, None]))
     for charge in (network.fixed_cost, network.minimum_quantity):
         single &= sourcing.of_lane(charge[inputs.items]) == 0
     of_period = demand.mean(instance.start, max(instance.horizon, 1))[inputs.items]

@@ -130,16 +130,16 @@ def test_a_restored_learner_ends_with_the_same_weights(kind):
 
 
 def test_a_specialist_comes_near_the_optimum_in_seconds():
-    """Exact cost within 2 % of optimal after some 80 short updates, far below where it began."""
+    """Exact cost within 3 % of optimal after 60 short updates, far below where it began."""
     learner = small(
-        Pathwise, updates=80, paths=256, periods=25, restart=20, width=16, learning_rate=1e-2
+        Pathwise, updates=60, paths=128, periods=20, restart=20, width=16, learning_rate=2e-2
     )
     bed = LostSalesFamily.case("poisson", 9.0, 2).solved()
     before = learner.validate()
     for _ in range(learner.total):
         learner.update()
     after = exact_cost(bed, learner.policy(bed.instance, bed.demand)).cost
-    assert after < 1.02 * bed.optimum
+    assert after < 1.03 * bed.optimum
     assert before > 1.3 * bed.optimum
 
 

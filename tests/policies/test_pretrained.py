@@ -67,3 +67,20 @@ def test_items_can_be_decided_apart():
     state = Dynamics(bed.instance).initial_state(3)
     part = policy.for_items(slice(0, 1)).decide(state, 0).order
     assert torch.equal(policy.decide(state, 0).order, part)
+
+
+def test_orders_are_whole_units_without_lots_too():
+    """The same orders where the instance leaves quantities continuous."""
+    bed = LostSalesFamily.case("poisson", 9.0, 3)
+    free = replace(bed.instance.network, lot_size=np.zeros_like(bed.instance.network.lot_size))
+    loose = replace(bed.instance, network=free)
+    for stock in (0.0, 6.0, 13.0):
+        on_hand = np.array([[0.0, stock]])
+        orders = [
+            find("pretrained")
+            .fit(each, bed.demand)
+            .decide(Dynamics(replace(each, on_hand=on_hand)).initial_state(1), 0)
+            .order.item()
+            for each in (bed.instance, loose)
+        ]
+        assert orders[0] == orders[1] == round(orders[0])
