@@ -67,6 +67,7 @@ def main() -> None:
         f"goodput of {len(rows)} kills {final['goodput']:.1%} as the training states it, "
         f"{seconds / total:.1%} by the clock from outside ({total:.0f} s, not killed "
         f"{seconds:.0f} s); goodput without kills {result['goodput']:.1%}",
+        f"load of the machine {os.getloadavg()[2]:.1f} on {os.cpu_count()} cores",
     ]
     print("\n".join(remarks))
     write_results(options.out, pl.DataFrame(rows), code, remarks)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -11,6 +12,7 @@ import optrl
 from optrl.cli.app import app
 from optrl.learning import names
 from optrl.testbeds import find_bed
+from optrl.testing import random_instance
 
 BED = "lost-sales/poisson-p4-L1"
 SMALL = (
@@ -46,6 +48,25 @@ def test_a_test_bed_is_trained_resumed_and_compared(tmp_path):
     )
     assert compared.exit_code == 0, compared.output
     assert "learned" in compared.stdout
+
+
+def test_a_folder_is_trained_and_simulated(tmp_path):
+    """An instance folder, with demand fitted to its history; simulate takes one policy."""
+    instance = random_instance(
+        np.random.default_rng(1), items=1, stocking=1, customers=1, horizon=8
+    )
+    folder, out = tmp_path / "instance", tmp_path / "learned"
+    optrl.save(instance, folder)
+    done = run("train", folder, "--out", out, *SMALL)
+    assert done.exit_code == 0, done.output
+    assert "updates" in done.stdout
+    simulated = run("simulate", folder, "--policy", f"learned={out}", "--scenarios", "2", "--json")
+    assert simulated.exit_code == 0, simulated.output
+    assert json.loads(simulated.stdout)
+    for policy, said in (("s_s,base_stock", "one policy"), ("x=nowhere", "no folder")):
+        refused = run("simulate", folder, "--policy", policy)
+        assert refused.exit_code == 2
+        assert said in refused.output
 
 
 def test_a_wrong_setting_writes_nothing(tmp_path):

@@ -245,6 +245,29 @@ def test_a_full_disk_leaves_the_last_checkpoint(run, tmp_path, monkeypatch):
     assert policy_bytes(tmp_path / "a") == policy_bytes(tmp_path / "b")
 
 
+def test_metrics_that_outgrow_the_disk_are_told(run, tmp_path):
+    """The system's own limit on the size of a file: the error says so, and training goes on after.
+
+    Half a line that was written is dropped.
+    """
+    resource = pytest.importorskip("resource")
+    run(tmp_path / "a", updates=120)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest = max(path.stat().st_size for path in (tmp_path / "a").glob("checkpoint-*"))
+    limit = largest + 1000
+    assert (tmp_path / "a" / "metrics.jsonl").stat().st_size > limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(optrl.OptrlError, match="metrics cannot be written"):
+            run(tmp_path / "b", updates=120)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "b" / "metrics.jsonl").stat().st_size == limit
+    run(tmp_path / "b", updates=120, resume=True)
+    assert policy_bytes(tmp_path / "a") == policy_bytes(tmp_path / "b")
+    assert without_times(tmp_path / "a") == without_times(tmp_path / "b")
+
+
 def test_a_sink_that_fails_does_not_end_a_training(run, tmp_path):
     """It is left out from then on, which is said; others go on."""
 
