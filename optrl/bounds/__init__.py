@@ -1,1 +1,0 @@
-"""Lower bounds on the cost of any policy, and the certificate that a plan carries."""
