@@ -2,8 +2,9 @@
 
 For each published scenario of the network "base" and the same ten seeds: the mean profit of the
 informed multi-stage lookahead acting in their environment, the published figures, and seconds per
-episode; without goodwill also the profit with perfect information (our linear program on the
-episode's demand, checked by playing its orders in their environment).
+episode. The lookahead releases the mean order of `--trees` scenario trees. Without goodwill also
+the profit with perfect information (our linear program on the episode's demand, checked by playing
+its orders in their environment).
 
 With goodwill demand depends on past service. The lookahead then acts on demand as it will be if
 all demand is met from now on (`optrl.adapters.gym_invmgmt_demand`) and does not count what an unmet
@@ -14,7 +15,8 @@ With `--peer` (a checkout of r2barati/gym-invmgmt-paper; needs the package pulp)
 multi-stage program is run in the same process on `--peer-seeds` episodes of each scenario, and the
 mean difference to its published profits, seed by seed, is given with its interval.
 
-    python benchmarks/gym_invmgmt_profit.py [--seeds N] [--peer DIR] [--peer-seeds N] [--out FILE]
+    python benchmarks/gym_invmgmt_profit.py [--seeds N] [--trees N] [--branches N...]
+        [--peer DIR] [--peer-seeds N] [--out FILE]
 """
 
 from __future__ import annotations
@@ -22,12 +24,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import numpy as np
 import polars as pl
+import torch
 from gym_invmgmt import CoreEnv
 from result_table import ROOT, commit, write_results
 from scipy import stats
@@ -35,6 +41,7 @@ from scipy import stats
 from optrl.adapters.gym_invmgmt import GymInvmgmt, read_gym_invmgmt
 from optrl.adapters.gym_invmgmt_play import demand_of, perfect_profit, play
 from optrl.policies.multi_stage import MultiStage
+from optrl.simulation.state import Decision, State
 
 REFERENCE = ROOT / "../shared/references/gym_invmgmt_profit.csv"
 SEEDS = (42, 123, 456, 789, 1011, 2022, 3033, 4044, 5055, 6066)
@@ -47,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--branches", type=int, nargs="+", default=BRANCHES)
+    parser.add_argument("--trees", type=int, default=2)
     parser.add_argument("--peer", type=Path)
     parser.add_argument("--peer-seeds", type=int, default=1)
     parser.add_argument("--reference", type=Path, default=REFERENCE)
@@ -60,6 +68,7 @@ def main() -> None:
         rows.append(row)
         print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
     remarks = [
+        f"each decision is the mean of {options.trees} trees of {prod(options.branches)} paths",
         f"{options.seeds} seeds; half widths of 95 % intervals; seconds of wall time an episode, "
         f"one thread, side by side with {options.peer_seeds} episodes of the peer"
         if options.peer is not None
@@ -100,13 +109,7 @@ def scenario(published: dict[str, Any], options: argparse.Namespace) -> dict[str
         if not goodwill:
             oracle.append(best(env, foreign, seed))
         begun = time.perf_counter()
-        policy = MultiStage(
-            foreign.instance,
-            foreign.demand,
-            branches=options.branches,
-            horizon=foreign.instance.horizon,
-            seed=seed,
-        )
+        policy = MeanOrder.of(foreign, options.branches, options.trees, seed)
         episode = play(env, foreign, policy, seed)
         seconds.append(time.perf_counter() - begun)
         profit.append(episode.total)
@@ -127,6 +130,41 @@ def scenario(published: dict[str, Any], options: argparse.Namespace) -> dict[str
             "paired_half_width": half_width(difference.tolist()),
         }
     return row
+
+
+@dataclass(frozen=True)
+class MeanOrder:
+    """The mean order of lookaheads on samples of their own.
+
+    A tree of few paths makes noisy decisions. The program is convex, so that what the mean order
+    is expected to cost is at most the mean of what the orders are.
+
+    Attributes:
+        lookaheads: One for each sample.
+    """
+
+    lookaheads: tuple[MultiStage, ...]
+
+    @classmethod
+    def of(cls, foreign: GymInvmgmt, branches: Sequence[int], trees: int, seed: int) -> MeanOrder:
+        """Look to the end of the episode on trees of the same shape."""
+        return cls(
+            tuple(
+                MultiStage(
+                    foreign.instance,
+                    foreign.demand,
+                    branches=branches,
+                    horizon=foreign.instance.horizon,
+                    seed=seed + 100_000 * tree,
+                )
+                for tree in range(trees)
+            )
+        )
+
+    def decide(self, state: State, period: int) -> Decision:
+        """Release the mean order."""
+        orders = [policy.decide(state, period).order for policy in self.lookaheads]
+        return Decision(order=torch.stack(orders).mean(dim=0))
 
 
 def best(env: CoreEnv, foreign: GymInvmgmt, seed: int) -> float:
