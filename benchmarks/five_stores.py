@@ -22,6 +22,7 @@ from result_table import commit, write_results
 from scipy import stats
 
 from optrl.learning.fitted_value import FittedValueSettings
+from optrl.learning.folder import load_policy
 from optrl.learning.pathwise import PathwiseSettings
 from optrl.learning.training import train
 from optrl.policies.base_stock import BaseStock
@@ -84,23 +85,30 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("docs/results/five_stores.csv"))
     parser.add_argument("--paths", type=int, default=64)
     parser.add_argument("--periods", type=int, default=300)
-    parser.add_argument("--set-states", type=int, default=512)
+    parser.add_argument(
+        "--teacher", type=Path, help="folder of a pathwise training to use as it is"
+    )
+    parser.add_argument("--states", type=int, default=512, help="states of a gathering update")
+    parser.add_argument("--fits", type=int, default=160, help="fitting updates of a round")
     parser.add_argument("--rounds", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     code = commit()
     bed = OneWarehouseFiveStores.case("open")
     began = time.process_time()
-    teacher = train(bed, "pathwise", asked.folder / "teacher", settings=TEACHER, resume=True)
+    source = asked.teacher or asked.folder / "teacher"
+    if asked.teacher is None:
+        train(bed, "pathwise", source, settings=TEACHER, resume=True)
+    teacher = load_policy(source, bed.instance, bed.demand)
     taught = time.process_time()
     settings = FittedValueSettings(
-        teacher=str(asked.folder / "teacher"),
-        updates=180 * asked.rounds,
-        validate_every=180 * asked.rounds,
-        checkpoint_every=180,
+        teacher=str(source),
+        updates=(20 + asked.fits) * asked.rounds,
+        validate_every=(20 + asked.fits) * asked.rounds,
+        checkpoint_every=20 + asked.fits,
         rounds=asked.rounds,
         gathering=20,
-        states=asked.set_states,
+        states=asked.states,
         replicates=24,
         periods=16,
         validation_paths=2,
@@ -112,7 +120,7 @@ def main() -> None:
     for case in ("open", "limited"):
         instance = OneWarehouseFiveStores.case(case).instance
         policies: dict[str, tuple[DecidingPolicy, float]] = {
-            "pathwise": (teacher.policy, taught - began),
+            "pathwise": (teacher, taught - began),
             "base_stock (tuned)": (BaseStock.at_level(instance, levels[None]), 0.0),
             "cost_to_go (learned)": (
                 CostToGo.load(asked.folder / "value" / "policy", instance, bed.demand),

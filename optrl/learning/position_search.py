@@ -1,6 +1,6 @@
 """Learns the shape of position values through the decisions of the programs that they end.
 
-Each update lets the program with one other `Shape` decide on fixed paths of demand and keeps it
+Each trial lets the program with one other `Shape` decide on fixed paths of demand and keeps it
 where that costs less: a compass search over the logarithms of its numbers, with common random
 numbers, so that a difference in cost is one of decisions and not of luck. The cost is that of the
 program's own decisions in the simulator, with all limits: nothing is learned from values that the
@@ -17,8 +17,6 @@ classical and modern methods, SIAM Review 45(3), algorithm 1 (compass search).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -27,17 +25,17 @@ from optrl_formulations.network import FloatArray
 from optrl.demand.base import DemandModel
 from optrl.demand.fit import fit
 from optrl.instance import Instance
-from optrl.learning.base import LearnerSettings, Subject, TrainingError, TrainingState
+from optrl.learning.base import Subject, TrainingError
 from optrl.policies.cost_to_go import CostToGo, PositionEnding
 from optrl.policies.position_values import Shape
-from optrl.simulation.rollout import DecidingPolicy, simulate
+from optrl.simulation.rollout import simulate
 
 _NAMES = ("position", "stock", "overage")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PositionSearchSettings(LearnerSettings):
-    """How to search. An update tries one shape.
+class SearchSettings:
+    """How to search.
 
     Attributes:
         horizon: Periods of the program.
@@ -50,10 +48,6 @@ class PositionSearchSettings(LearnerSettings):
         smallest: Step below which the search begins anew from its best, with the first step.
     """
 
-    updates: int = 20
-    checkpoint_every: int = 1
-    validate_every: int = 20
-    exploding: float | None = None
     horizon: int = 4
     scenarios: int = 2
     periods: int = 52
@@ -64,7 +58,6 @@ class PositionSearchSettings(LearnerSettings):
     smallest: float = 0.05
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.horizon < 1 or self.periods < 1 or self.scenarios < 0 or self.replay_periods < 1:
             raise TrainingError("horizon, periods and replay_periods must be at least 1")
         if not self.scenarios and not self.replays:
@@ -94,47 +87,40 @@ class PositionSearch:
         seed: Of simulated demand.
     """
 
-    name: ClassVar[str] = "position_search"
-    settings_class: ClassVar[type[LearnerSettings]] = PositionSearchSettings
-
-    learning_rate_factor: float
-
-    def __init__(self, subject: Subject, settings: PositionSearchSettings, seed: int) -> None:
+    def __init__(self, subject: Subject, settings: SearchSettings, seed: int) -> None:
         self._subject, self._settings, self._seed = subject, settings, seed
-        self.learning_rate_factor = 1.0
         self._trials = [*_simulated(subject, settings, seed), *_replayed(subject, settings)]
         self._center = np.log(np.array(settings.first))
         self._step, self._direction, self._done = settings.step, 0, 0
         self._best, self._moved = float("inf"), 0
-
-    @classmethod
-    def begin(cls, subject: Subject, settings: PositionSearchSettings, seed: int) -> Self:
-        """The learner before its first update."""
-        return cls(subject, settings, seed)
-
-    @property
-    def total(self) -> int:
-        """Updates in total."""
-        return self._settings.updates
 
     @property
     def shape(self) -> Shape:
         """The best shape so far."""
         return _shape(self._center)
 
-    def update(self) -> dict[str, float]:
-        """Try one shape."""
+    @property
+    def best(self) -> float:
+        """Its cost a period, on the paths that it was chosen on."""
+        return self._best
+
+    def trial(self) -> float:
+        """Try one more shape.
+
+        Returns:
+            Its cost a period.
+        """
         tried = self._center.copy()
         if self._done:
             which, back = divmod(self._direction, 2)
             tried[which] += -self._step if back else self._step
-        cost, work = self._cost(_shape(tried))
+        cost = self._cost(_shape(tried))
         if cost < self._best:
             self._best, self._center, self._moved = cost, tried, 1
         elif self._done:
             self._next_direction()
         self._done += 1
-        return {"loss": cost, "best": self._best, "step": self._step, "work": work}
+        return cost
 
     def _next_direction(self) -> None:
         self._direction += 1
@@ -147,9 +133,13 @@ class PositionSearch:
                 self._step = self._settings.step
         self._moved = 0
 
-    def _cost(self, shape: Shape) -> tuple[float, float]:
-        """Mean cost a period over trials, and item-node-periods simulated."""
-        costs, work = [], 0.0
+    def policy(self, instance: Instance, demand: DemandModel) -> CostToGo:
+        """The program with the best shape so far."""
+        return _policy(instance, demand, self._settings.horizon, self.shape)
+
+    def _cost(self, shape: Shape) -> float:
+        """Mean cost a period over trials."""
+        costs = []
         for trial in self._trials:
             policy = _policy(trial.instance, trial.demand, self._settings.horizon, shape)
             run = simulate(
@@ -167,47 +157,7 @@ class PositionSearch:
                 else run.period_cost[:, trial.warm_up :].sum(dim=1)
             )
             costs.append(float(total.mean()) / counted)
-            work += trial.paths.size
-        return float(np.mean(costs)), work
-
-    def validate(self) -> float:
-        """Cost a period of the best shape on the paths that it was chosen on."""
-        return self._cost(self.shape)[0]
-
-    def state(self) -> TrainingState:
-        """The state now."""
-        numbers = {
-            "done": self._done,
-            "direction": self._direction,
-            "moved": self._moved,
-            "step": self._step,
-            # JSON knows no infinity.
-            "best": self._best if np.isfinite(self._best) else None,
-        }
-        return TrainingState({"center": torch.from_numpy(self._center.copy())}, numbers)
-
-    def restore(self, state: TrainingState) -> None:
-        """Go to a state."""
-        numbers: Any = state.numbers
-        self._center = state.tensors["center"].numpy().copy()
-        self._done, self._direction = int(numbers["done"]), int(numbers["direction"])
-        self._moved, self._step = int(numbers["moved"]), float(numbers["step"])
-        best = numbers["best"]
-        self._best = float("inf") if best is None else float(best)
-
-    def save_policy(self, folder: Path) -> None:
-        """Write the best shape."""
-        subject = self._subject
-        _policy(subject.instance, subject.demand, self._settings.horizon, self.shape).save(folder)
-
-    @classmethod
-    def load_policy(cls, folder: Path, instance: Instance, demand: DemandModel) -> DecidingPolicy:
-        """The program with the shape of a folder.
-
-        Raises:
-            optrl.errors.OptrlError: If the folder holds none.
-        """
-        return CostToGo.load(folder, instance, demand)
+        return float(np.mean(costs))
 
 
 def _shape(logarithms: FloatArray) -> Shape:
@@ -218,7 +168,7 @@ def _policy(instance: Instance, demand: DemandModel, horizon: int, shape: Shape)
     return CostToGo(PositionEnding(instance, demand, horizon, shape), demand, horizon=horizon)
 
 
-def _simulated(subject: Subject, settings: PositionSearchSettings, seed: int) -> list[_Trial]:
+def _simulated(subject: Subject, settings: SearchSettings, seed: int) -> list[_Trial]:
     if not settings.scenarios:
         return []
     instance = subject.instance
@@ -229,7 +179,7 @@ def _simulated(subject: Subject, settings: PositionSearchSettings, seed: int) ->
     return [_Trial(instance, subject.demand, paths, warm_up)]
 
 
-def _replayed(subject: Subject, settings: PositionSearchSettings) -> list[_Trial]:
+def _replayed(subject: Subject, settings: SearchSettings) -> list[_Trial]:
     trials = []
     for start in settings.replays:
         instance = subject.instance

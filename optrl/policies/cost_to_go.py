@@ -21,7 +21,7 @@ programs); two-stage sampling as in `optrl.policies.two_stage`.
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -34,10 +34,9 @@ from optrl_formulations.scenario_tree import ScenarioTree
 from optrl.demand.base import DemandModel
 from optrl.errors import OptrlError
 from optrl.instance import Instance
-from optrl.networks.tensor_file import read_tensor_file, write_tensor_file
+from optrl.networks.tensor_file import check_same_form, read_tensor_file, write_tensor_file
 from optrl.policies.lookahead import elastic, serving_first
 from optrl.policies.position_values import PositionValues, Shape
-from optrl.policies.sourcing import Sourcing
 from optrl.simulation.state import Decision, State
 from optrl.stages.coarse import CoarseView
 from optrl.stages.stage_problem import StageProblem
@@ -49,6 +48,7 @@ from optrl.values.state_columns import StateColumns
 HORIZON = 4
 VALUE_FILE, SHAPE_FILE = "value.safetensors", "shape.safetensors"
 _KIND = "optrl position values"
+_LONGEST = 1000
 # Keeps the sample apart from demand that a caller draws with the same seed.
 _STREAM = 7_301
 _RANKS = 2
@@ -106,8 +106,10 @@ class PositionEnding:
 
     def write(self, folder: Path) -> None:
         """Write the shape and the horizon."""
-        about: dict[str, Any] = {"horizon": self._values.horizon, **asdict(self._values.shape)}
-        write_tensor_file(folder / SHAPE_FILE, _KIND, {}, about)
+        shape = asdict(self._values.shape)
+        numbers = torch.tensor(list(shape.values()), dtype=torch.float64)
+        about: dict[str, Any] = {"horizon": self._values.horizon, "names": list(shape)}
+        write_tensor_file(folder / SHAPE_FILE, _KIND, {"shape": numbers}, about)
 
 
 class ValueEnding:
@@ -251,12 +253,7 @@ class CostToGo:
             if columns is None or not isinstance(value, ValueFunction):
                 raise OptrlError(f"{place / VALUE_FILE} holds no value function of a state")
             return cls.with_value(instance, demand, value, columns, **how)
-        _, about = read_tensor_file(place / SHAPE_FILE, _KIND)
-        try:
-            horizon = int(about.pop("horizon"))
-            shape = Shape(**{name: float(x) for name, x in about.items()})
-        except (KeyError, TypeError, ValueError) as error:
-            raise OptrlError(f"{place / SHAPE_FILE} holds no position values: {error}") from error
+        horizon, shape = _read_shape(place / SHAPE_FILE)
         return cls(PositionEnding(instance, demand, horizon, shape), demand, horizon=horizon)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -296,8 +293,11 @@ class CostToGo:
         return np.concatenate([np.zeros((n, v, 1)), coarse.reshape(n, v, -1)], axis=2)
 
 
-def sight(instance: Instance) -> int:
-    """Periods from an order at a supplier to the end of what it covers, at its longest."""
-    sourcing = Sourcing.of(instance)
-    way = sourcing.lead_time + sourcing.review
-    return int(way.max(initial=1)) + int(way[sourcing.children == 0].max(initial=1))
+def _read_shape(path: Path) -> tuple[int, Shape]:
+    tensors, about = read_tensor_file(path, _KIND)
+    names = [field.name for field in fields(Shape)]
+    check_same_form(tensors, {"shape": torch.zeros(len(names), dtype=torch.float64)}, str(path))
+    horizon = about.get("horizon")
+    if type(horizon) is not int or not 1 <= horizon <= _LONGEST or about.get("names") != names:
+        raise OptrlError(f"{path} holds no position values of this version")
+    return horizon, Shape(**dict(zip(names, tensors["shape"].tolist(), strict=True)))

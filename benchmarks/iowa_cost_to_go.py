@@ -1,0 +1,103 @@
+"""Iowa by programs of four weeks that end in position values, against 26 weeks of lookahead.
+
+    python benchmarks/iowa_cost_to_go.py [--simulated 1] [--table docs/results/iowa_cost_to_go.csv]
+
+The shape of the position values was chosen on history before the start alone (`--search`: weeks
+110-161 and 127-178, each with demand fitted to the weeks before; see `SHAPE`). The kept weeks are
+looked at once, with that shape. Every policy meets the same demand and the same random arrivals.
+Times are of the processor, a decision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from optrl_formulations.network import FloatArray
+from result_table import commit, write_results
+
+from optrl.demand.base import DemandModel
+from optrl.evaluation.judge import kept_demand
+from optrl.instance import Instance
+from optrl.learning.base import Subject
+from optrl.learning.position_search import PositionSearch, SearchSettings
+from optrl.policies import find
+from optrl.policies.cost_to_go import HORIZON, CostToGo, PositionEnding
+from optrl.policies.lookahead import Lookahead
+from optrl.policies.position_values import Shape
+from optrl.simulation.rollout import DecidingPolicy, simulate
+from optrl.testbeds.iowa import Iowa
+
+SHAPE = Shape(position=0.6, stock=1.0, overage=1.0)
+REPLAYS = (110, 127)
+Make = Callable[[Instance, DemandModel], DecidingPolicy]
+
+
+def search(trials: int) -> None:
+    """Choose a shape on history and print it."""
+    bed = Iowa.case()
+    settings = SearchSettings(scenarios=0, replays=REPLAYS, horizon=HORIZON)
+    learner = PositionSearch(Subject(bed.instance, bed.demand), settings, 0)
+    for _ in range(trials):
+        print(round(learner.trial(), 1), round(learner.best, 1), learner.shape, flush=True)
+
+
+def learned(instance: Instance, demand: DemandModel) -> CostToGo:
+    """The program with the shape that was chosen."""
+    return CostToGo(PositionEnding(instance, demand, HORIZON, SHAPE), demand, horizon=HORIZON)
+
+
+def main() -> None:
+    """Play and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--search", type=int, default=0, help="trials on history, then stop")
+    parser.add_argument("--simulated", type=int, default=1, help="simulated paths of 52 weeks")
+    parser.add_argument("--table", type=Path, default=Path("docs/results/iowa_cost_to_go.csv"))
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.search:
+        search(asked.search)
+        return
+    code, bed = commit(), Iowa.case()
+    instance = bed.instance
+    generator = np.random.default_rng(20_251)
+    demand: dict[str, FloatArray] = {"kept weeks": kept_demand(instance)}
+    if asked.simulated:
+        paths = bed.demand.sample(asked.simulated, instance.start, instance.horizon, generator)
+        demand["simulated"] = paths
+    makers: dict[str, Make] = {
+        "cost_to_go (4 weeks, learned)": learned,
+        "cost_to_go (4 weeks, by name)": CostToGo.fit,
+        "echelon_base_stock": find("echelon_base_stock").fit,
+        "lookahead (26 weeks)": lambda i, d: Lookahead(i, d, horizon=26),
+    }
+    rows: list[dict[str, object]] = []
+    for where, paths in demand.items():
+        for name, make in makers.items():
+            policy = make(instance, bed.demand)
+            began = time.process_time()
+            run = simulate(instance, policy, paths, seed=0, dtype=torch.float64)
+            seconds = time.process_time() - began
+            cost = run.total_cost.numpy()
+            rows.append(
+                {
+                    "demand": where,
+                    "policy": name,
+                    "paths": len(cost),
+                    "cost": float(cost.mean()),
+                    "cpu seconds a decision": seconds / (len(cost) * paths.shape[3]),
+                }
+            )
+            print(rows[-1], flush=True)
+            table = pl.DataFrame(rows).with_columns(pl.col(pl.Float64).round_sig_figs(6))
+            remarks = [f"{instance.horizon} weeks, money in {instance.money}; {SHAPE}"]
+            write_results(asked.table, table, code, remarks)
+
+
+if __name__ == "__main__":
+    main()
