@@ -11,6 +11,7 @@ from optrl_formulations.network import FloatArray
 
 from optrl.comparison.measurement import Measurement
 from optrl.comparison.result import Comparison
+from optrl.policies import find, names
 from optrl.report.causes import Contrast, Place, contrast, full_share, kind_costs
 from optrl.report.charts import intervals, lines, stacked
 from optrl.report.network_map import Strain, map_key, network_map
@@ -40,7 +41,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, best: bool = Fa
 
 def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
     """Ranking with intervals, and the indicators."""
-    rows, same = comparison.ranking.to_dicts(), twins(comparison)
+    same = twins(comparison)
+    rows = [row for row in comparison.ranking.to_dicts() if row["policy"] not in same]
     money = _unit(comparison.instance.money)
     chart = ""
     if len(rows) > 1:
@@ -50,7 +52,6 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
                 if math.isfinite(r["above_best_low"])
                 else (r["policy"], r["above_best"], r["above_best"], r["above_best"])
                 for r in rows
-                if r["policy"] not in same
             ],
             colours,
             "Difference in cost to the cheapest policy with intervals",
@@ -74,7 +75,7 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
         half = f" ± {short(r['half_width'])}" if math.isfinite(r["half_width"]) else ""
         ranks = {r["best_rank"], r["worst_rank"]}
         cells = [
-            name(r["policy"]) + _remark(comparison, r, same),
+            name(r["policy"]) + _remark(comparison, r),
             f"{short(r['cost'], 4)}{half}",
             " to ".join(str(x) for x in sorted(ranks)),
             percent(r["fill_rate"]),
@@ -97,16 +98,37 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
             "scenarios plus the difference between the two on those few, so that it does not count "
             "whether these were easy ones. Small parts of it may come out below 0.</p>"
         )
-    return chart + table(head, body, best=True) + note
+    return chart + table(head, body, best=True) + _same(same) + note + _glossary(rows)
 
 
-def _remark(comparison: Comparison, row: Mapping[str, Any], same: Mapping[str, str]) -> str:
-    remarks = []
-    if row["policy"] in same:
-        remarks.append(f"does the same as {name(same[row['policy']])} here")
-    if row["scenarios"] < comparison.scenarios:
-        remarks.append(f"on {row['scenarios']:,} of {comparison.scenarios:,} scenarios")
-    return "".join(f"<br><small>{each}</small>" for each in remarks)
+def _remark(comparison: Comparison, row: Mapping[str, Any]) -> str:
+    if row["scenarios"] == comparison.scenarios:
+        return ""
+    return f"<br><small>on {row['scenarios']:,} of {comparison.scenarios:,} scenarios</small>"
+
+
+def _glossary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What each policy does, as its class says it."""
+    entries = []
+    for row in rows:
+        policy = row["policy"]
+        about = "trained beforehand"
+        if policy in names():
+            about = (find(policy).__doc__ or "").strip().split("\n\n")[0]
+        entries.append(f"<dt>{name(policy)}</dt><dd>{text(' '.join(about.split()))}</dd>")
+    return f"<details><summary>What the policies do</summary><dl>{''.join(entries)}</dl></details>"
+
+
+def _same(same: Mapping[str, str]) -> str:
+    """Who is left out because another does the same."""
+    groups: dict[str, list[str]] = {}
+    for policy, other in same.items():
+        groups.setdefault(other, []).append(policy)
+    return "".join(
+        f'<p class="note">The same as {name(other)} in every scenario, and not listed: '
+        f"{', '.join(name(policy) for policy in policies)}.</p>"
+        for other, policies in groups.items()
+    )
 
 
 def costs(comparison: Comparison) -> str:

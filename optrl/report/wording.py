@@ -19,9 +19,13 @@ def verdict(comparison: Comparison) -> list[str]:
     ranking = [row for row in comparison.ranking.to_dicts() if row["policy"] in shown]
     best = ranking[0]
     money = text(comparison.instance.money)
+    seen = ""
+    if best["scenarios"] < comparison.scenarios:
+        seen = f" as far as {best['scenarios']:,} of {comparison.scenarios:,} scenarios show"
     result = [
-        f"<b>{_upper(name(best['policy']))}</b> is cheapest: {short(best['cost'], 4)} {money} "
-        f"over the horizon, with {percent(best['fill_rate'])} of demand met at once."
+        f"<b>{_upper(name(best['policy']))}</b> is cheapest{seen}: "
+        f"{short(best['cost'], 4)} {money} over the horizon, with {percent(best['fill_rate'])} of "
+        "demand met at once."
     ]
     if len(ranking) > 1:
         second = ranking[1]
@@ -37,9 +41,9 @@ def verdict(comparison: Comparison) -> list[str]:
         result.append(_proof(comparison, ranking))
     if best["scenarios"] < comparison.scenarios:
         result.append(
-            f"It takes long and met {best['scenarios']:,} of the {comparison.scenarios:,} "
-            f"scenarios; its figures are those of {name(comparison.anchor)} plus the difference "
-            "between the two on these."
+            "It takes long and met these alone; its figures are those of "
+            f"{name(comparison.anchor)}, which met all, plus the difference between the two on "
+            "these."
         )
     if comparison.reference is not None and math.isfinite(best["gap_percent"]):
         result.append(_gap(comparison, best))

@@ -135,10 +135,10 @@ def test_report_says_how_many_scenarios_were_met() -> None:
     instance = random_instance(np.random.default_rng(11), horizon=8)
     found = optrl.compare(
         instance,
-        ["base_stock", "newsvendor", "s_s"],
+        ["capped_base_stock", "newsvendor", "s_s"],
         scenarios=20,
         until_settled=False,
-        limits={"newsvendor": 3, "base_stock": 5},
+        limits={"newsvendor": 3, "capped_base_stock": 5},
         bound_scenarios=4,
     )
     assert found.anchor == "s_s"

@@ -264,7 +264,8 @@ def test_policies_that_do_the_same_are_shown_once() -> None:
     assert len(told_apart(found)) == 2
     page = report_page(found)
     twin, shown = next(iter(same.items()))
-    words = f"does the same as {shown.replace('_', ' ')} here"
-    assert words in page
+    words = f"The same as {shown.replace('_', ' ')} in every scenario, and not listed: "
+    assert words + twin.replace("_", " ") in page
+    assert "Order-up-to levels by node" in page
     charts = page[page.index("Cost by kind") : page.index("What this rests on")]
     assert f">{twin.replace('_', ' ')}<" not in charts
