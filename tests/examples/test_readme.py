@@ -31,7 +31,7 @@ SHELL = [
     (page.relative_to(ROOT).as_posix(), line)
     for page in PAGES
     for block in blocks(page.read_text(encoding="utf-8"), "shell")
-    for line in block.splitlines()
+    for line in re.sub(r"\\\n\s*", "", block).splitlines()  # a command may go on in the next line
     if line.strip()
 ]
 
