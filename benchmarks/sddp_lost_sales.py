@@ -11,23 +11,20 @@ for 3 and 4) or when the CPU seconds are spent.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+from result_table import commit, write_results
 
 from optrl.decomposition.sddp import Sddp, SddpSettings, group_by_means, replenishment_graph
 from optrl.exact.lost_sales_horizon import solve_horizon
-from optrl.tables.atomic import write_file
 from optrl.testbeds.lost_sales import LostSalesFamily
 
 PERIODS, MEAN = 20, 5
 FAMILIES = ("poisson", "geometric")
-COLUMNS = "demand,shortage_cost,lead_time,optimum,bound,gap_percent,target_percent,met,cpu_seconds"
-COLUMNS += ",iterations,programs_solved,outcomes,dynamic_program_seconds"
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,9 @@ class Case:
         return 0.005 if self.lead_time <= 2 else 0.015
 
 
-def measure(case: Case, seconds: float, outcomes: int, growth: float) -> str:
+def measure(
+    case: Case, seconds: float, outcomes: int, growth: float
+) -> dict[str, str | float | int]:
     """One row of the table."""
     bed = LostSalesFamily.case(case.family, case.shortage_cost, case.lead_time)
     assert bed.problem is not None
@@ -68,11 +67,21 @@ def measure(case: Case, seconds: float, outcomes: int, growth: float) -> str:
     if sddp.bound > optimum * (1 + 1e-6):
         raise SystemExit(f"{case}: the bound {sddp.bound} is above the optimum {optimum}")
     gap = 1 - sddp.bound / optimum
-    return (
-        f"{case.family},{case.shortage_cost:g},{case.lead_time},{optimum:.5f},{sddp.bound:.5f},"
-        f"{100 * gap:.3f},{100 * case.target:g},{'yes' if gap <= case.target else 'no'},"
-        f"{spent:.1f},{sddp.iteration},{sddp.solves},{len(grouped.probability)},{exact:.2f}"
-    )
+    return {
+        "demand": case.family,
+        "shortage_cost": case.shortage_cost,
+        "lead_time": case.lead_time,
+        "optimum": round(optimum, 5),
+        "bound": round(sddp.bound, 5),
+        "gap_percent": round(100 * gap, 3),
+        "target_percent": 100 * case.target,
+        "met": "yes" if gap <= case.target else "no",
+        "cpu_seconds": round(spent, 1),
+        "iterations": sddp.iteration,
+        "programs_solved": sddp.solves,
+        "outcomes": len(grouped.probability),
+        "dynamic_program_seconds": round(exact, 2),
+    }
 
 
 def main() -> None:
@@ -87,20 +96,14 @@ def main() -> None:
     asked = args.case or [
         f"{f},{p},{lead}" for f in FAMILIES for p in (4, 9, 19, 39) for lead in (1, 2, 3, 4)
     ]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    head = (
-        f"# command: python {' '.join(sys.argv)}\n# commit: {commit}; CPU seconds of one thread\n"
-    )
+    code = commit()
     rows = []
     for text in asked:
         family, shortage_cost, lead_time = text.split(",")
         case = Case(family, float(shortage_cost), int(lead_time))
         rows.append(measure(case, args.seconds, args.outcomes, args.growth))
         print(rows[-1], flush=True)
-        with write_file(args.table) as file:
-            file.write_text(head + "\n".join([COLUMNS, *rows]) + "\n")
+        write_results(args.table, pl.DataFrame(rows), code, ["CPU seconds of one thread"])
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class PolicyGraph:
     Attributes:
         stages: Stage by the name of its node.
         arcs: Per node, what follows each of its exits: one mapping from node to probability an
-            exit; one mapping alone stands for all exits.
+            exit; one mapping alone stands for all exits, none where nothing follows.
         first: Probability of each node to be the first; sums to 1.
         initial_state: What the first nodes receive, shape (K,).
     """
@@ -49,10 +49,10 @@ class PolicyGraph:
             self._check_arc("the start", len(self.initial_state), name)
         for name, stage in self.stages.items():
             arcs = self.arcs.get(name, ())
-            if len(arcs) not in ((0,) if not stage.exits else (1, len(stage.exits))):
+            if len(arcs) not in ({0, 1, len(stage.exits)} if stage.exits else {0}):
                 raise StageError(
                     f"node {name!r} has {len(stage.exits)} exits, and arcs for {len(arcs)}: give "
-                    "one mapping an exit, or one for all"
+                    "one mapping an exit, one for all, or none where nothing follows"
                 )
             for children in arcs:
                 if min(children.values(), default=0.0) < 0 or sum(children.values()) > 1 + 1e-9:
@@ -122,7 +122,7 @@ class PolicyGraph:
             arcs = self.arcs.get(name, ())
             row = []
             for e in range(len(stage.exits)):
-                children = arcs[e if len(arcs) > 1 else 0]
+                children = arcs[e if len(arcs) > 1 else 0] if arcs else {}
                 key = tuple(sorted((c, float(p)) for c, p in children.items() if p > 0))
                 row.append(shared.setdefault(key, key))
             result[name] = tuple(row)

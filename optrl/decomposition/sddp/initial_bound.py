@@ -146,7 +146,10 @@ def _least_costs(graph: PolicyGraph, name: str) -> FloatArray:
 
 
 def state_bounds(graph: PolicyGraph, name: str) -> tuple[FloatArray, FloatArray]:
-    """Bounds of what may come into a node: of the columns it comes from, and the first state."""
+    """Bounds of what may come into a node: of the columns it comes from, and the first state.
+
+    Bounds that change by outcome are not followed: such columns count as unbounded.
+    """
     size = graph.stages[name].state_size
     lower, upper = np.full(size, np.inf), np.full(size, -np.inf)
     if graph.first.get(name, 0.0) > 0:
@@ -156,13 +159,11 @@ def state_bounds(graph: PolicyGraph, name: str) -> tuple[FloatArray, FloatArray]
         for leaving, continuation in zip(stage.exits, row, strict=True):
             if not any(child == name for child, _ in continuation):
                 continue
+            if any(outcome.lower or outcome.upper for outcome in stage.outcomes):
+                return np.full(size, -np.inf), np.full(size, np.inf)
             for program in stage.programs:
                 lower = np.minimum(lower, program.column_lower[leaving.columns])
                 upper = np.maximum(upper, program.column_upper[leaving.columns])
-    if any(outcome.lower or outcome.upper for s in graph.stages.values() for outcome in s.outcomes):
-        # Bounds that change by outcome are not followed.
-        inside = lower == upper
-        lower, upper = np.where(inside, lower, -np.inf), np.where(inside, upper, np.inf)
     nowhere = lower > upper
     return np.where(nowhere, -np.inf, lower), np.where(nowhere, np.inf, upper)
 

@@ -195,9 +195,8 @@ def replenishment_stage(
     incoming = ["initial_on_hand", "initial_due"]
     if network.unmet == "backorder":
         incoming.append("initial_backlog")
-    if last:
-        return Stage((program,), tuple(incoming))
-    program = _with_outgoing(program, layout, space)
+    if not last:
+        program = _with_outgoing(program, layout, space)
     return Stage((program,), tuple(incoming), _exits(program, layout))
 
 
@@ -336,10 +335,9 @@ def _label(layout: ReplenishmentLayout, space: StateSpace, name: str) -> Callabl
 
 
 def _exits(program: LinearProgram, layout: ReplenishmentLayout) -> tuple[Exit, ...]:
-    """One exit an outcome: its state columns and its own costs."""
+    """One exit an outcome: its own costs and, but for the last stage, its state columns."""
     tree = layout.tree
-    due = program.columns["next_due"]
-    shared = np.arange(due.start, due.stop)
+    goes_on = "next_on_hand" in program.columns
     node_of = np.full(len(program.cost), -1)
     for name, index in (
         *(("serve", layout.serve), ("sales", layout.sales), ("unmet", layout.demand)),
@@ -348,13 +346,20 @@ def _exits(program: LinearProgram, layout: ReplenishmentLayout) -> tuple[Exit, .
         node_of[program.columns[name].slice] = index.columns[-1]
     exits = []
     for node in tree.outcomes.tolist():
-        stock = np.flatnonzero(layout.on_hand.columns[-1] == node)
-        parts = [program.columns["next_on_hand"].start + stock, shared]
-        if layout.network.unmet == "backorder":
-            waiting = np.flatnonzero(layout.demand.columns[-1] == node)
-            parts.append(program.columns["unmet"].start + waiting)
+        columns = _next_state(program, layout, node) if goes_on else np.zeros(0, dtype=np.int64)
         probability = float(tree.probability[node])
         cost = np.where(node_of == node, program.cost, 0.0) / probability
         label = f"outcome {node}"
-        exits.append(Exit(np.concatenate(parts), probability, cost, label))
+        exits.append(Exit(columns, probability, cost, label))
     return tuple(exits)
+
+
+def _next_state(program: LinearProgram, layout: ReplenishmentLayout, node: int) -> IntArray:
+    """Columns of the state after an outcome, in the order of the state."""
+    stock = np.flatnonzero(layout.on_hand.columns[-1] == node)
+    due = program.columns["next_due"]
+    parts = [program.columns["next_on_hand"].start + stock, np.arange(due.start, due.stop)]
+    if layout.network.unmet == "backorder":
+        waiting = np.flatnonzero(layout.demand.columns[-1] == node)
+        parts.append(program.columns["unmet"].start + waiting)
+    return np.concatenate(parts)

@@ -117,15 +117,14 @@ def _shifts(core: LinearProgram, s: Scenarios) -> FloatArray:
     if not len(s.row):
         return np.zeros((len(s.probability), 0))
     lower, upper = core.row_lower[s.row], core.row_upper[s.row]
+    # Differences of infinite sides are nan, which the comparisons below take as not the same.
     with np.errstate(invalid="ignore"):
         by_lower, by_upper = s.row_lower - lower, s.row_upper - upper
-    shift = np.where(np.isfinite(lower), by_lower, by_upper)
-    same = (
-        ((s.row_lower == lower) | (np.abs(lower + shift - s.row_lower) <= 1e-9))
-        & ((s.row_upper == upper) | (np.abs(upper + shift - s.row_upper) <= 1e-9))
-        & ((np.isfinite(lower) | np.isfinite(upper)) | (s.row_lower == lower))
-    )
-    apart = np.isfinite(lower) & np.isfinite(upper) & (np.abs(by_lower - by_upper) > 1e-9)
+        shift = np.where(np.isfinite(lower), by_lower, by_upper)
+        moved_lower, moved_upper = lower + shift, upper + shift
+        same = (s.row_lower == lower) | (np.abs(moved_lower - s.row_lower) <= 1e-9)
+        same &= (s.row_upper == upper) | (np.abs(moved_upper - s.row_upper) <= 1e-9)
+        apart = np.isfinite(lower) & np.isfinite(upper) & (np.abs(by_lower - by_upper) > 1e-9)
     if not same.all() or apart.any():
         k, r = np.argwhere(~same | apart)[0]
         raise StageError(

@@ -13,7 +13,7 @@ from optrl_formulations.network import FloatArray
 
 from optrl.decomposition.sddp import Outcome, PolicyGraph, Stage, pyomo_stage
 
-Graphs = dict[str, Callable[[], PolicyGraph]]
+Graphs = dict[str, Callable[..., PolicyGraph]]
 
 
 def fixed(model: Any, name: str) -> Any:

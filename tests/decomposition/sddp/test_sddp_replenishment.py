@@ -41,9 +41,7 @@ def extensive_optimum(instance: Instance, outcomes: list[DemandOutcomes]) -> flo
     """The whole problem over the tree of all outcomes, solved at once."""
     space = StateSpace.of(instance)
     tree = ScenarioTree.branching([len(o.probability) for o in outcomes])
-    layout = ReplenishmentLayout(
-        instance.network, tree, instance.start, space.pairs, space.held
-    )
+    layout = ReplenishmentLayout(instance.network, tree, instance.start, space.pairs, space.held)
     demand = np.zeros((*space.pairs.shape, len(tree.parent)))
     seen: dict[int, int] = {}
     for node in tree.outcomes.tolist():
