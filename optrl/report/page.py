@@ -83,15 +83,15 @@ def _scope(comparison: Comparison) -> str:
 
 
 def _cards(comparison: Comparison) -> str:
-    ranking = comparison.ranking.to_dicts()
-    best = ranking[0]
+    best = comparison.ranking.to_dicts()[0]
     cards = [
         (name(best["policy"]), "cheapest policy"),
         (f"{short(best['cost'], 4)} {text(comparison.instance.money)}", "its cost"),
         (percent(best["fill_rate"]), "of demand met at once"),
         (short(best["mean_stock"]), f"{text(comparison.instance.quantity)} in stock"),
-        ("yes" if comparison.settled else "no", "ranking settled"),
     ]
+    if comparison.scenarios > 1:
+        cards.append(("yes" if comparison.settled else "no", "ranking settled"))
     return (
         '<div class="cards">'
         + "".join(f'<div class="card"><b>{a}</b><span>{b}</span></div>' for a, b in cards)

@@ -16,7 +16,7 @@ from optrl.report.causes import Contrast, Place, contrast, full_share, kind_cost
 from optrl.report.charts import intervals, lines, stacked
 from optrl.report.network_map import Strain, map_key, network_map
 from optrl.report.svg import figure, legend, name, percent, short, signed, text
-from optrl.report.twins import told_apart, twins
+from optrl.report.twins import ranks, told_apart, twins
 from optrl.report.wording import reason
 
 _LINES = 6
@@ -64,8 +64,9 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
             else "One path of demand: no intervals."
         )
         chart = figure(f"Cost above the cheapest{money}", drawing, caption)
-    head = ["Policy", f"Cost{money}", "Ranks not ruled out", "Demand met at once"]
-    head += ["Mean stock", "Turns a year"]
+    found = ranks(comparison) if comparison.scenarios > 1 else {}
+    head = ["Policy", f"Cost{money}", *(["Ranks not ruled out"] if found else [])]
+    head += ["Demand met at once", "Mean stock", "Turns a year"]
     with_gap = comparison.reference is not None
     if with_gap:
         head.append("Above optimum" if comparison.reference == "optimum" else "Above the bound")
@@ -73,11 +74,10 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
     body = []
     for r in rows:
         half = f" ± {short(r['half_width'])}" if math.isfinite(r["half_width"]) else ""
-        ranks = {r["best_rank"], r["worst_rank"]}
         cells = [
             name(r["policy"]) + _remark(comparison, r),
             f"{short(r['cost'], 4)}{half}",
-            " to ".join(str(x) for x in sorted(ranks)),
+            *([found[r["policy"]]] if found else []),
             percent(r["fill_rate"]),
             short(r["mean_stock"]),
             short(r["turns"]),

@@ -23,7 +23,7 @@ def text(value: object) -> str:
 
 def name(policy: str) -> str:
     """A policy's name for a reader, safe within a page."""
-    return "(s, S)" if policy == "s_s" else text(policy.replace("_", " "))
+    return {"s_s": "(s, S)", "ppo": "PPO"}.get(policy, text(policy.replace("_", " ")))
 
 
 def short(value: float, digits: int = 3) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optrl.comparison.result import Comparison
+from optrl.comparison.statistics import dearer, rank_bounds
 
 _SAME = 1e-6
 """Largest difference of cost in any scenario, as a share of it, that counts as none: levels of
@@ -40,3 +41,15 @@ def told_apart(comparison: Comparison) -> list[str]:
     """Policies without twins, cheapest first."""
     left_out = twins(comparison)
     return [p for p in comparison.ranking["policy"].to_list() if p not in left_out]
+
+
+def ranks(comparison: Comparison) -> dict[str, str]:
+    """Ranks not ruled out, among policies without twins, such as ``2 to 4``."""
+    shown = told_apart(comparison)
+    places = [comparison.policies.index(policy) for policy in shown]
+    proven = dearer(comparison.differences, len(comparison.policies))
+    best, worst = rank_bounds(proven[np.ix_(places, places)])
+    return {
+        policy: " to ".join(str(x) for x in sorted({int(low), int(high)}))
+        for policy, low, high in zip(shown, best, worst, strict=True)
+    }
