@@ -46,6 +46,8 @@ smartquotes = False
 html_theme = "furo"
 html_title = f"optrl {release}"
 html_show_sourcelink = False
+# Reports of `optrl compare`, as they are.
+html_extra_path = ["reports"]
 
 # Two classes are called LostSales, in `exact` and in `policies`, which short names in annotations
 # do not tell apart. This silences such ambiguity alone.
