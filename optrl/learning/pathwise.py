@@ -138,6 +138,7 @@ class Pathwise:
         self._steps = GradientSteps(self.network)
         self._generator = np.random.default_rng(seed)
         self._done = 0
+        self._systems: list[SimulatedSystems] = []
         self._begin_round()
 
     @classmethod
@@ -199,7 +200,13 @@ class Pathwise:
 
     def _begin_round(self) -> None:
         """Let all paths begin anew, in systems drawn anew where there are many."""
-        settings = self._settings
+        settings, drawn = self._settings, self._draw()
+        if len(drawn) == len(self._systems) and all(
+            each.training is training for each, training in zip(self._systems, drawn, strict=True)
+        ):
+            for each in self._systems:
+                each.restart()
+            return
         self._systems = [
             SimulatedSystems(
                 training,
@@ -209,7 +216,7 @@ class Pathwise:
                 endless=self._subject.endless,
                 spread=settings.spread,
             )
-            for training in self._draw()
+            for training in drawn
         ]
 
     def validate(self) -> float:

@@ -45,7 +45,7 @@ class SimulatedSystems:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         instance = training.instance
-        self._training, self._demand = training, training.demand
+        self.training, self._demand = training, training.demand
         self._paths, self._endless, self._spread, self._dtype = paths, endless, spread, dtype
         self._dynamics = Dynamics(instance, dtype=dtype)
         inputs = NeuralInputs.of(training.original, training.demand, space)
@@ -93,7 +93,7 @@ class SimulatedSystems:
             total = total - discount**periods * dynamics.terminal_value(state).sum()
         if self.carries:
             self._state = carried(state)
-        return total / (self._paths * periods * self._training.systems)
+        return total / (self._paths * periods * self.training.systems)
 
     def state(self) -> tuple[dict[str, Tensor], int]:
         """Tensors of where the paths stand, and the period."""
