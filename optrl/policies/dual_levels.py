@@ -28,6 +28,9 @@ _PERIODS = 400
 _PATHS = 16
 _WARM_UP = 50
 _ELEMENTS = 400_000
+# Keeps the sample apart from demand that a caller draws with the same seed, on which the levels
+# would be judged too well. The generator of (seed, 0) is that of seed.
+_STREAM = 7_203
 
 Regular = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 """Regular order from the missing regular quantity, last demand and choice, arrays alike."""
@@ -70,7 +73,7 @@ class Pairs:
     ) -> Pairs:
         """Collect the pairs and draw their demand."""
         item, node = np.nonzero(expediting.dual)
-        generator = np.random.default_rng(seed)
+        generator = np.random.default_rng([seed, 0, _STREAM])
         horizon = max(instance.horizon, 1)
         repeats = -(-_PERIODS // horizon)
         paths = np.zeros((len(item), _PATHS, repeats * horizon))

@@ -17,6 +17,8 @@ from optrl.policies.sourcing import Sourcing
 _DRAWN_ELEMENTS = 16_000_000
 _KEPT_ELEMENTS = 32_000_000
 _FEWEST_PATHS = 16
+# Keeps the paths apart from demand that a caller draws with the same seed.
+_STREAM = 7_204
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Paths:
 class LeadTimePaths:
     """Paths of demand at the stocking nodes that serve demand themselves and have a lead time.
 
-    Each period they are drawn anew from the demand model by a generator of (seed, period), the
+    Each period they are drawn anew from the demand model by a generator of seed and period, the
     same for every scenario and every state, so that what is computed on them is deterministic.
     What nodes below ask for is taken at its mean.
 
@@ -73,7 +75,7 @@ class LeadTimePaths:
         return self._kept[period]
 
     def _draw(self, period: int, periods: int) -> Paths:
-        generator = np.random.default_rng([self._seed, period % 2**32])
+        generator = np.random.default_rng([self._seed, period % 2**32, _STREAM])
         drawn = self._model.sample(self._paths, period, periods, generator)
         own = np.matmul(self._own.transpose(0, 2, 1), drawn)
         passed = self._passed_on(period, periods)
