@@ -52,14 +52,22 @@ def hash_of(value: object) -> str:
 
 @cache
 def code_version() -> str:
-    """Version of optrl and the first 16 hexadecimal digits of the hash of its source."""
+    """Version of optrl and the first 16 hexadecimal digits of the hash of its files.
+
+    Weights and tables that ship with the source are as much a part of what computes as it is.
+    """
     digest = hashlib.sha256()
     for root in (Path(__file__).parent, Path(inspect.getfile(optrl_formulations)).parent):
-        for path in sorted(root.rglob("*.py")):
+        for path in sorted(root.rglob("*")):
             part = path.relative_to(root)
-            if part.parts[0] not in _WITHOUT:
+            if part.parts[0] not in _WITHOUT and _is_shipped(path):
                 digest.update(part.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return f"{__version__}+{digest.hexdigest()[:16]}"
+
+
+def _is_shipped(path: Path) -> bool:
+    """Whether a path is a file of the package, and no trace of running or editing it."""
+    return path.is_file() and path.parent.name != "__pycache__" and path.name[0] != "."
 
 
 @cache
