@@ -28,7 +28,7 @@ from optrl.errors import OptrlError
 from optrl.evaluation.perfect_information import perfect_information
 from optrl.testbeds.base import Row, TestBed
 from optrl.testbeds.building import build
-from optrl.testbeds.simulated import simulated_row
+from optrl.testbeds.simulated import mean_half_width, simulated_row
 
 SOURCE = "synthetic: optrl.testbeds.shared_capacity"
 _SCENARIOS = 8
@@ -118,7 +118,7 @@ class SharedCapacity:
             demand = bed.demand.sample(_SCENARIOS, instance.start, instance.horizon, generator)
             bounds = perfect_information(instance, demand, seed=0).bound / bed.periods
             bound = float(bounds.mean())
-            half = 1.96 * float(bounds.std(ddof=1)) / _SCENARIOS**0.5
+            half = mean_half_width(bounds)
             seconds = time.perf_counter() - began
             yield Row(bed.name, "perfect_information", bound, None, bound, None, half, seconds)
             for policy in _POLICIES:

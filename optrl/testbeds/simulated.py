@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from optrl_formulations.network import FloatArray
 from scipy import stats
 
 from optrl.errors import OptrlError
@@ -51,9 +52,17 @@ def simulated_cost(
     demand = bed.demand.sample(scenarios, instance.start, instance.horizon, generator)
     run = simulate(instance, policy, demand, seed=seed, warm_up=bed.warm_up, dtype=torch.float64)
     each = run.period_cost[:, bed.warm_up :].mean(dim=1).numpy()
-    quantile = float(stats.t.ppf(0.975, scenarios - 1))
-    half_width = quantile * float(each.std(ddof=1)) / float(np.sqrt(scenarios))
-    return SimulatedCost(float(each.mean()), half_width)
+    return SimulatedCost(float(each.mean()), mean_half_width(each))
+
+
+def mean_half_width(values: FloatArray) -> float:
+    """Half of the 95 % confidence interval of a mean over scenarios (Student's t).
+
+    Args:
+        values: By scenario, shape (S,), at least 2.
+    """
+    quantile = float(stats.t.ppf(0.975, len(values) - 1))
+    return quantile * float(values.std(ddof=1)) / float(np.sqrt(len(values)))
 
 
 def simulated_row(

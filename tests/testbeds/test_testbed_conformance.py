@@ -1,9 +1,11 @@
 """What every test bed found by walking the package must be."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from optrl.demand.base import DemandModel
 from optrl.demand.discrete import Discrete
@@ -113,6 +115,19 @@ def test_shared_capacity_is_as_tight_as_asked():
         volume = resource.use @ bed.demand.mean(0, 1)[:, :, 0].sum(axis=1)
         assert volume / resource.capacity[0] == pytest.approx(tightness)
         assert len(bed.instance.network.nodes) == stores + 2
+
+
+def test_the_interval_of_the_bound_is_students(monkeypatch):
+    """Eight scenarios: the half-width of the bound's mean is Student's t, as that of policies."""
+    bound = np.array([3.0, 5.0, 4.0, 8.0, 6.0, 5.0, 7.0, 2.0])
+    monkeypatch.setattr(
+        "optrl.testbeds.shared_capacity.perfect_information",
+        lambda *_, **__: SimpleNamespace(bound=26 * bound),
+    )
+    row = next(iter(SharedCapacity.rows()))
+    low, high = stats.t.interval(0.95, 7, bound.mean(), stats.sem(bound))
+    assert row.cost == pytest.approx(bound.mean())
+    assert row.half_width == pytest.approx((high - low) / 2)
 
 
 def test_laws_of_the_retailers():
