@@ -19,7 +19,7 @@ from optrl_formulations.network import FloatArray
 from torch import Tensor
 
 from optrl.demand.base import DemandModel
-from optrl.env.encoding import Encoding, EncodingSettings
+from optrl.env.encoding import Encoding, EncodingError, EncodingSettings
 from optrl.env.item_costs import ItemCosts
 from optrl.env.level_coding import LevelCoding
 from optrl.instance import Instance
@@ -120,8 +120,16 @@ class Episodes:
         """Carry out actions (S * agents, actions) in all episodes.
 
         Frozen orders of the instance replace the action's in their periods.
+
+        Raises:
+            EncodingError: If an action is not finite.
         """
         state, instance = self.state, self.instance
+        if not bool(action.isfinite().all()):
+            raise EncodingError(
+                f"an action in period {state.period} is not finite: actions lie in [-1, 1]; check "
+                "what chose it"
+            )
         if self._draws is None:
             raise RuntimeError("call reset before step")
         elapsed = state.period - instance.start

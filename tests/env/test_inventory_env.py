@@ -150,6 +150,21 @@ def test_bad_settings_are_named():
         EncodingSettings(largest=0)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_actions_that_are_no_numbers_are_refused(wrong):
+    """An action that is not finite does not turn the state into one that is not."""
+    instance = made()
+    episodes = Episodes(instance, fit(instance))
+    episodes.reset(np.random.default_rng(0), 2)
+    action = torch.zeros(2, episodes.encoding.actions)
+    action[1, 0] = wrong
+    with pytest.raises(EncodingError, match=f"period {instance.start} is not finite"):
+        episodes.step(action)
+    observed, done = episodes.step(torch.zeros_like(action))
+    assert bool(observed.isfinite().all())
+    assert np.isfinite(done.reward).all()
+
+
 @pytest.mark.filterwarnings("ignore:.*")
 @pytest.mark.parametrize("unmet", ["lost", "backorder"])
 @pytest.mark.parametrize("truncates", [False, True])
