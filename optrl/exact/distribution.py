@@ -27,7 +27,7 @@ class DemandDistribution:
 
     def __post_init__(self) -> None:
         total = float(self.probability.sum())
-        if self.probability.ndim != 1 or (self.probability < 0).any() or abs(total - 1) > 1e-9:
+        if self.probability.ndim != 1 or not (self.probability >= 0).all() or abs(total - 1) > 1e-9:
             raise ExactError(
                 f"demand probabilities of shape {self.probability.shape} sum to {total}; give one "
                 "number a demand 0, 1, ..., none negative, with sum 1"

@@ -191,3 +191,10 @@ def test_myopic_orders_have_the_least_cost_in_their_period(law):
             order = int(rule(state)[0])
             assert costs[order] <= min(costs) + 1e-9
             assert order == 0 or costs[order - 1] > costs[order] - 1e-9
+
+
+@pytest.mark.parametrize("probability", [[np.nan, 1.0], [-0.5, 1.5], [0.5, 0.4], [[1.0]]])
+def test_what_is_no_distribution_is_refused(probability):
+    """Numbers that are missing, negative or do not sum to 1 never enter a dynamic program."""
+    with pytest.raises(ExactError, match="demand probabilities"):
+        DemandDistribution(np.array(probability))
