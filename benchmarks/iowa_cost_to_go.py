@@ -33,7 +33,7 @@ from optrl.policies.position_values import Shape
 from optrl.simulation.rollout import DecidingPolicy, simulate
 from optrl.testbeds.iowa import Iowa
 
-SHAPE = Shape(position=0.6, stock=1.0, overage=1.0)
+SHAPE = Shape(position=0.45, stock=0.7, overage=1.0)
 REPLAYS = (110, 127)
 Make = Callable[[Instance, DemandModel], DecidingPolicy]
 
