@@ -24,8 +24,8 @@ from optrl.solver import Model
     [
         ("air conditioning", 62_500.0, 12),
         ("production", -23.96, 15),
-        ("stock", -1.4711, 40),
-        ("hydro", 119.1667, 60),
+        ("stock", -1.4711, 30),
+        ("hydro", 119.1667, 42),
     ],
 )
 def test_optima_are_reached(graphs, cuts, name, optimum, iterations) -> None:
@@ -38,7 +38,7 @@ def test_optima_are_reached(graphs, cuts, name, optimum, iterations) -> None:
 
 def test_inventory_with_salvage_needs_no_guessed_bound(graphs) -> None:
     """Truth: 143174.21, which a guessed bound of 0 misses by 0.8 % without complaint."""
-    result = train(Sddp(graphs["inventory"]()), Stopping(iterations=24))
+    result = train(Sddp(graphs["inventory"]()), Stopping(iterations=16))
     assert result.bound == pytest.approx(143_174.21, rel=1e-5)
 
 
