@@ -262,9 +262,9 @@ class FittedValue:
 
     def value(self) -> InputConvex:
         """The value function as it is now."""
-        share = 1.0
-        if self._done < self._round:
-            share = max(0, self._done - self._settings.gathering) / self._round
+        # In a round's first part the network is what the round before left.
+        fitted = self._done % self._round - self._settings.gathering
+        share = fitted / (self._round - self._settings.gathering) if fitted > 0 else 1.0
         arrays = self.network.export(self._width(share), self._settings.kinks)
         return InputConvex.of_arrays(arrays)
 
