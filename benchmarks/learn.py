@@ -157,9 +157,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cases = (
-        ("loop by hand, 2 x 32", by_hand(32_768, 32)),
-        ("one place, 2 x 32", simulator((LEAD_TIME,), 64, 512, 32, 2)),
-        ("four lead times, 2 x 32", simulator((1, 2, 3, 4), 64, 128, 32, 2)),
+        ("loop by hand, 2 x 32", by_hand(16_384, 32)),
+        ("one place, 2 x 32", simulator((LEAD_TIME,), 64, 256, 32, 2)),
+        ("four lead times, 2 x 32", simulator((1, 2, 3, 4), 64, 64, 32, 2)),
         ("four lead times, 3 x 128", simulator((1, 2, 3, 4), 64, 32, 128, 3)),
         ("warehouse and five stores, 2 x 32, messages", warehouse(64, 40, 32)),
     )

@@ -3,9 +3,10 @@
 Three kinds of figures, all exact: the cost of a policy whose orders are whole units is that of its
 Markov chain (`optrl.testbeds.exact_rule`), the optimum that of the dynamic program.
 
-* specialists: a network for each instance, learned from random weights by
-  `optrl.learning.pathwise`; the 32 learn side by side as items and places of one instance
-  (``separate=true``), sharing no weight, and each is charged 1/32 of the CPU seconds;
+* specialists: a network for each instance, by `optrl.learning.pathwise`; the 32 learn side by side
+  as items and places of one instance (``separate=true``), sharing no weight, and each is charged
+  1/32 of the CPU seconds. They begin as copies of the shipped network, or with ``--from random``
+  with random weights;
 * generalist: the shipped network for all (``policy="pretrained"``), as it is, without seconds;
 * off the grid: the shipped network on random systems that are none of the 32: mean demand 2 to 12,
   shortage cost 4 to 40, lead time 1 to 4, Poisson, geometric or negative binomial demand. They are
@@ -15,7 +16,8 @@ Peers, in the same table: the best capped base-stock and projected inventory lev
 instance, parameters by search with exact costs.
 
     python benchmarks/learned_lost_sales.py [--parts specialists,generalist,off-grid]
-        [--updates 1200] [--paths 192] [--out docs/results/learned_lost_sales.csv]
+        [--from pretrained] [--updates 300] [--paths 256]
+        [--out docs/results/learned_lost_sales.csv]
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +45,7 @@ from optrl.policies import find
 from optrl.policies.neural import NeuralPolicy
 from optrl.policies.neural_conditions import InputSpace
 from optrl.policies.neural_inputs import NeuralInputs
+from optrl.policies.pretrained import WEIGHTS
 from optrl.simulation.rollout import DecidingPolicy
 from optrl.testbeds.building import results
 from optrl.testbeds.exact_rule import exact_cost
@@ -86,7 +91,7 @@ def gap(bed: LostSalesBed, policy: DecidingPolicy) -> tuple[float, float]:
     return 100 * (cost.cost / bed.optimum - 1), 50 * (cost.upper - cost.lower) / bed.optimum
 
 
-def specialists(updates: int, paths: int) -> dict[str, dict[str, float]]:
+def specialists(updates: int, paths: int, start: str) -> dict[str, dict[str, float]]:
     """Learn all 32 side by side and judge each."""
     kinds = [(family, cost) for cost in (4.0, 9.0, 19.0, 39.0) for family in SIZES]
     one = np.ones((len(kinds), len(LEAD_TIMES)))
@@ -97,6 +102,9 @@ def specialists(updates: int, paths: int) -> dict[str, dict[str, float]]:
     settings = PathwiseSettings(
         updates=updates, paths=paths, separate=True, slots=max(LEAD_TIMES), learning_rate=1e-2
     )
+    if start == "pretrained":
+        weights = resources.files("optrl.policies") / "weights" / WEIGHTS
+        settings = replace(settings, start=str(weights), depth=3, learning_rate=5e-4)
     began = time.process_time()
     learner = Pathwise.begin(Subject(instance, demand, endless=True), settings, SEED)
     seconds, found = time.process_time() - began, {}
@@ -104,7 +112,7 @@ def specialists(updates: int, paths: int) -> dict[str, dict[str, float]]:
         began = time.process_time()
         told = learner.update()
         seconds += time.process_time() - began
-        if (k + 1) % 300 == 0 or k + 1 == learner.total:
+        if (k + 1) % 100 == 0 or k + 1 == learner.total:
             found = judged(learner, kinds, seconds / one.size)
             gaps = [each["gap"] for each in found.values()]
             print(
@@ -140,15 +148,18 @@ def main() -> None:
     """Make the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--parts", default="specialists,generalist,off-grid")
-    parser.add_argument("--updates", type=int, default=1200)
-    parser.add_argument("--paths", type=int, default=192)
+    parser.add_argument("--updates", type=int, default=300)
+    parser.add_argument("--paths", type=int, default=256)
+    parser.add_argument(
+        "--from", dest="start", choices=("pretrained", "random"), default="pretrained"
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     parts = arguments.parts.split(",")
     learned: dict[str, dict[str, float]] = {}
     if "specialists" in parts:
-        learned = specialists(arguments.updates, arguments.paths)
+        learned = specialists(arguments.updates, arguments.paths, arguments.start)
     pretrained = find("pretrained") if "generalist" in parts or "off-grid" in parts else None
     peers = {
         (row["demand"], float(row["shortage_cost"]), int(row["lead_time"])): row

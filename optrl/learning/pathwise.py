@@ -38,7 +38,7 @@ from optrl.networks.separate_policies import SeparatePolicies
 from optrl.policies.neural import NeuralPolicy
 from optrl.policies.neural_conditions import InputSpace
 from optrl.policies.neural_file import policy_shape, read_network, write_network
-from optrl.policies.neural_inputs import NeuralInputs
+from optrl.policies.neural_inputs import NeuralInputs, conditions
 from optrl.simulation.rollout import DecidingPolicy, simulate
 
 POLICY_FILE = "policy.safetensors"
@@ -65,7 +65,7 @@ class PathwiseSettings(LearnerSettings):
         rise: Share of the updates in which it rises.
         clip: Largest norm of the gradient.
         start: File of a policy network of the same sizes and inputs to begin with, or None for
-            random weights.
+            random weights. Separate networks may begin as copies of one network for all.
         validation_paths: Paths of a validation.
         validation_periods: Periods of a validation that count, where the instance is endless.
     """
@@ -134,7 +134,7 @@ class Pathwise:
             self.network = SeparatePolicies.seeded(shape, inputs.scale.size, seed)
             self._clip /= inputs.scale.size**0.5
         if settings.start is not None:
-            _begin_with(self.network, self._space, settings.start)
+            self._begin_with(settings.start)
         self._steps = GradientSteps(self.network)
         self._generator = np.random.default_rng(seed)
         self._done = 0
@@ -145,6 +145,27 @@ class Pathwise:
     def begin(cls, subject: Subject, settings: PathwiseSettings, seed: int) -> Self:
         """The learner before its first update."""
         return cls(subject, settings, seed)
+
+    def _begin_with(self, path: str) -> None:
+        """Take the weights of a file.
+
+        Raises:
+            TrainingError: If the file's network has other sizes or inputs.
+        """
+        file, mine = read_network(path), self.network
+        if (file.space, file.network.shape) != (self._space, mine.shape):
+            raise TrainingError(
+                f"start is {path}, a network of {file.network.shape} over {file.space}; the "
+                f"settings ask for {mine.shape} over {self._space}"
+            )
+        given = file.network
+        if isinstance(mine, SeparatePolicies) and isinstance(given, PolicyNetwork):
+            inputs = NeuralInputs.of(self._subject.instance, self._subject.demand, self._space)
+            node, lane = (conditions(x, torch.float32) for x in (inputs.node, inputs.lane))
+            given = SeparatePolicies.of(given, node, lane)
+        if type(given) is not type(mine):
+            raise TrainingError(f"start is {path}, which holds a network for each item and node")
+        mine.load_state_dict(given.state_dict())
 
     @property
     def total(self) -> int:
@@ -290,22 +311,6 @@ class Pathwise:
         file = read_network(folder / POLICY_FILE)
         inputs = NeuralInputs.of(instance, demand, file.space)
         return NeuralPolicy(file.network, inputs, instance.due.shape[2])
-
-
-def _begin_with(network: PolicyNetwork | SeparatePolicies, space: InputSpace, path: str) -> None:
-    """Give a network the weights of a file.
-
-    Raises:
-        TrainingError: If the file's network has other sizes or inputs.
-    """
-    file = read_network(path)
-    same = (file.space, file.network.shape) == (space, network.shape)
-    if not same or type(file.network) is not type(network):
-        raise TrainingError(
-            f"start is {path}, a network of {file.network.shape} over {file.space}; the settings "
-            f"ask for {network.shape} over {space}"
-        )
-    network.load_state_dict(file.network.state_dict())
 
 
 def _slots(settings: PathwiseSettings, instance: Instance) -> int:

@@ -57,6 +57,29 @@ class SeparatePolicies(nn.Module):
             network.out_weight.uniform_(-bound, bound, generator=generator)
         return network
 
+    @classmethod
+    def of(cls, network: PolicyNetwork, node: Tensor, lane: Tensor) -> SeparatePolicies:
+        """Copies of one network for many, each under its own conditions, to learn on apart.
+
+        Args:
+            network: Without messages.
+            node: Conditions of nodes, shape (M, N, node features).
+            lane: Conditions of the one lane into each, shape (M, N, lane features).
+        """
+        copies = cls(network.shape, node.shape[0] * node.shape[1])
+        biases = [network.node(node), network.lane(torch.cat([node, lane], dim=-1))]
+        weights = [network.state.weight, network.destination.weight]
+        with torch.no_grad():
+            for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+                copies.weight[k].copy_(weight.t().expand_as(copies.weight[k]))
+                copies.bias[k].copy_(bias.reshape(copies.bias[k].shape))
+            for k, layer in enumerate(network.hidden, start=2):
+                copies.weight[k].copy_(layer.weight.t().expand_as(copies.weight[k]))
+                copies.bias[k].copy_(layer.bias.expand_as(copies.bias[k]))
+            copies.out_weight.copy_(network.out.weight.t().expand_as(copies.out_weight))
+            copies.out_bias.copy_(network.out.bias.expand_as(copies.out_bias))
+        return copies
+
     def bind(
         self, graph: LaneGraph, node: Tensor, lane: Tensor, inputs: Tensor
     ) -> BoundSeparatePolicies:

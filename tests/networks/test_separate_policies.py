@@ -98,3 +98,19 @@ def test_a_training_begins_with_the_weights_of_a_file(tmp_path):
         assert torch.equal(value, again.network.state_dict()[name])
     with pytest.raises(OptrlError, match="ask for"):
         Pathwise.begin(subject, PathwiseSettings(**(small | {"width": 5}), start=start), 1)
+
+
+def test_copies_of_one_network_begin_by_ordering_the_same(tmp_path):
+    """Separate networks begun with one for all order what it orders, each under its conditions."""
+    instance, demand = places()
+    subject = Subject(instance, demand, endless=True)
+    small = {"updates": 1, "paths": 2, "periods": 3, "width": 6, "depth": 3}
+    shared = Pathwise.begin(subject, PathwiseSettings(**small), 0)
+    shared.update()
+    shared.save_policy(tmp_path)
+    start = str(tmp_path / "policy.safetensors")
+    apart = Pathwise.begin(subject, PathwiseSettings(**small, start=start, separate=True), 1)
+    state = Dynamics(instance).initial_state(2)
+    orders = [each.policy(instance, demand).orders(state, 0) for each in (shared, apart)]
+    torch.testing.assert_close(orders[1], orders[0])
+    assert len(torch.unique(orders[0])) > 1
