@@ -264,7 +264,7 @@ def test_policies_that_do_the_same_are_shown_once() -> None:
     assert len(told_apart(found)) == 2
     page = report_page(found)
     twin, shown = next(iter(same.items()))
-    words = f"The same as {shown.replace('_', ' ')} in every scenario, and not listed: "
+    words = f"The same as {shown.replace('_', ' ')} in every scenario they met, and not listed: "
     assert words + twin.replace("_", " ") in page
     assert "Order-up-to levels by node" in page
     charts = page[page.index("Cost by kind") : page.index("What this rests on")]
