@@ -125,7 +125,7 @@ def _same(same: Mapping[str, str]) -> str:
     for policy, other in same.items():
         groups.setdefault(other, []).append(policy)
     return "".join(
-        f'<p class="note">The same as {name(other)} in every scenario, and not listed: '
+        f'<p class="note">The same as {name(other)} in every scenario they met, and not listed: '
         f"{', '.join(name(policy) for policy in policies)}.</p>"
         for other, policies in groups.items()
     )

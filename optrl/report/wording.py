@@ -66,6 +66,13 @@ def stopping(comparison: Comparison) -> str:
             f"scenarios, when every pair of policies was proven to differ, or to differ by at most "
             f"{tolerance}, at {confidence} confidence for all statements together."
         )
+    if comparison.scenarios < settings.scenarios:
+        return (
+            f"The run stopped after {comparison.scenarios:,} of at most {settings.scenarios:,} "
+            "scenarios, when all pairs that more scenarios could tell apart were settled; policies "
+            f"that met fewer are partly not told apart at {confidence} confidence for all "
+            "statements together (see the ranks not ruled out)."
+        )
     return (
         f"All {comparison.scenarios:,} scenarios were run; some pairs of policies are still not "
         f"told apart at {confidence} confidence for all statements together (see the ranks not "
