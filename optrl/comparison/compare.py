@@ -69,8 +69,10 @@ def compare(
         believed: What policies believe about demand; `demand`, or the fit, when None.
         replay: Whether to replay observed demand from the start on in place of drawing it.
         warm_up: First periods left out of cost and indicators.
-        bound_scenarios: Scenarios for which the perfect-information bound is solved.
-        optimum: Known optimal cost of the instance, to measure gaps against.
+        bound_scenarios: Scenarios for which the perfect-information bound is solved; it counts all
+            periods, so that there is none where a warm-up is left out.
+        optimum: Known optimal cost of the instance, to measure gaps against; that of a test bed is
+            for its own demand and not used with another.
         limits: Most scenarios of some policies, by name; at least one policy has none.
         folder: Where finished parts are kept; a run that was interrupted continues from there.
         progress: Told about every part.
@@ -84,9 +86,10 @@ def compare(
     if isinstance(subject, TestBed):
         instance = replace(instance, name=subject.name)
         warm_up = warm_up or subject.warm_up
-        demand = subject.demand if demand is None and not replay else demand
+        its_own = demand is None and not replay
+        demand = subject.demand if its_own else demand
         believed = subject.demand if believed is None else believed
-        if optimum is None and subject.optimum is not None and _is_plain(instance):
+        if its_own and optimum is None and subject.optimum is not None and _is_plain(instance):
             optimum = subject.optimum * (instance.horizon - warm_up)
     entered = contenders(policies, kept=folder is not None)
     limits = _checked_limits(limits or {}, [each.name for each in entered])
@@ -96,6 +99,12 @@ def compare(
     drawn = Scenarios(instance, None if replay else fitted, seed)
     if not 0 <= warm_up < drawn.periods:
         raise OptrlError(f"warm_up is {warm_up}; it must be at least 0 and below {drawn.periods}")
+    if warm_up and bound_scenarios:
+        raise OptrlError(
+            f"the perfect-information bound counts all {drawn.periods} periods, and the first "
+            f"{warm_up} of them are left out of the cost of policies: ask for no bound, or count "
+            "all periods"
+        )
     most = scenarios if drawn.most is None else min(scenarios, drawn.most)
     provenance = {
         "instance_hash": instance_hash(instance),

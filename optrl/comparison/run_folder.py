@@ -11,6 +11,7 @@ it: adding one to a comparison reuses what the others did. Files appear whole or
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ class RunFolder:
         try:
             with np.load(file, allow_pickle=False) as found:
                 return {key.replace(":", "/"): found[key] for key in found.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise OptrlError(
                 f"{file}: what was kept there cannot be read ({error}). Remove the file; its "
                 "scenarios are then simulated anew."

@@ -21,6 +21,7 @@ from optrl.comparison.measurement import RECORDED, Measurement, join, recorded
 from optrl.comparison.run_folder import RunFolder
 from optrl.comparison.scenarios import Scenarios
 from optrl.demand.base import DemandModel
+from optrl.errors import OptrlError
 from optrl.evaluation.judge import BOUND
 from optrl.evaluation.perfect_information import perfect_information
 from optrl.simulation.rollout import DecidingPolicy, simulate
@@ -76,7 +77,6 @@ class Runner:
     def run(self, contender: Contender, first: int, stop: int) -> Measurement:
         """The policy on scenarios first, ..., stop - 1."""
         size = min(PART if contender.quick else _PART_OF_PROGRAMS, self._fitting())
-        instance = self.scenarios.instance
         parts = []
         for low in range(first, stop, size):
             high = min(low + size, stop)
@@ -85,10 +85,36 @@ class Runner:
                 part = self._simulate(contender, low, high)
                 self.folder.write(contender.key, low, high, part.arrays())
             else:
-                part = Measurement.from_arrays(found, instance, contender.name)
+                part = self._kept(contender, low, high, found)
             parts.append(part)
             self.progress(Advance(contender.name, high - low, found is not None))
         return join(parts)
+
+    def _kept(
+        self, contender: Contender, first: int, stop: int, arrays: dict[str, FloatArray]
+    ) -> Measurement:
+        """A part that an earlier run has kept.
+
+        Raises:
+            OptrlError: If it is not one of these scenarios.
+        """
+        try:
+            part = Measurement.from_arrays(arrays, self.scenarios.instance, contender.name)
+            scenarios = part.trajectory.scenarios
+        except (KeyError, IndexError, TypeError, ValueError, StopIteration) as error:
+            raise OptrlError(self._damaged(contender, first, stop, repr(error))) from error
+        if scenarios != stop - first:
+            raise OptrlError(
+                self._damaged(contender, first, stop, f"it holds {scenarios} scenarios")
+            )
+        return part
+
+    def _damaged(self, contender: Contender, first: int, stop: int, why: str) -> str:
+        return (
+            f"what {self.folder.path} keeps of {contender.name!r} on scenarios {first} to "
+            f"{stop - 1} is no part of this run ({why}). Remove the file; its scenarios are then "
+            "simulated anew."
+        )
 
     def bound(self, first: int, stop: int) -> FloatArray:
         """Perfect-information bounds of scenarios first, ..., stop - 1."""

@@ -16,6 +16,9 @@ from optrl.errors import OptrlError
 from optrl.evaluation.judge import kept_demand
 from optrl.instance import Instance
 
+# Keeps demand apart from what policies and trainings draw with the same seed: the generators of
+# seed, (seed, 0) and (seed, 0, 0) are one.
+_STREAM = 7_100
 _BLOCK = 8
 _BLOCK_NUMBERS = 8_000_000
 """Numbers of a block; larger instances are drawn scenario by scenario."""
@@ -64,7 +67,10 @@ class Scenarios:
         blocks = range(first // size, (stop + size - 1) // size)
         drawn = [
             self.model.sample(
-                size, self.instance.start, self.periods, np.random.default_rng([self.seed, block])
+                size,
+                self.instance.start,
+                self.periods,
+                np.random.default_rng([self.seed, block, _STREAM]),
             )
             for block in blocks
         ]
