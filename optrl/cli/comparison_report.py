@@ -66,6 +66,8 @@ def print_comparison(comparison: Comparison) -> None:
         said = "one path of demand proves no ranking"
     elif comparison.settled:
         said = f"the ranking is settled: every pair differs or is alike, {confidence} for all"
+        if comparison.differences.same.any():
+            said += "; pairs that cost the same in every scenario met are taken as alike"
     else:
         said = f"the ranking is not settled at {confidence} for all pairs together"
     console.print(said, soft_wrap=True)

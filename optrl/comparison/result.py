@@ -196,8 +196,9 @@ class Comparison:
 
         Columns: policy and dearer (names); difference (dearer less policy) and its standard_error;
         low and high of the interval by itself; low_all and high_all of the interval that holds for
-        all pairs and looks at once; proven, whether the latter excludes 0; scenarios both met. With
-        fewer than all these are differences of differences to the anchor.
+        all pairs and looks at once; proven, whether the latter excludes 0; same, whether all costs
+        were equal, and may_differ, the share of scenarios in which they may then still differ;
+        scenarios both met. With fewer than all these are differences of differences to the anchor.
         """
         found = self.differences
         sign = np.where(found.mean <= 0, -1.0, 1.0)
@@ -214,6 +215,8 @@ class Comparison:
                 "low_all": mean - found.half_width_all,
                 "high_all": mean + found.half_width_all,
                 "proven": mean > found.half_width_all,
+                "same": found.same,
+                "may_differ": found.may_differ,
                 "scenarios": found.scenarios,
             },
             schema_overrides={"policy": pl.String, "dearer": pl.String},

@@ -15,7 +15,10 @@ Three levels of care:
   schedule has half of alpha.
 
 The intervals rest on means of scenario costs being about normal, which 32 scenarios and more make
-likely but do not prove for costs with heavy tails.
+likely but do not prove for costs with heavy tails. A sample without variance says nothing of the
+variance: where all differences of a pair are the same number and not 0, no interval is given (it is
+infinite). A pair that did the same in all scenarios it met stops no run from ending, but is not
+proven alike: `share_that_may_differ` bounds the scenarios in which the two may still differ.
 
 Policies that take long may have met fewer scenarios than the others, the first of the same ones.
 Their entries in the matrix are then not a number from there on. Their mean over these few would say
@@ -57,6 +60,9 @@ class PairedDifferences:
         standard_error: Of the mean; not a number with one scenario.
         half_width: Half of each interval by itself.
         half_width_all: Half of each interval, all pairs and looks at once.
+        same: Whether the costs were the same in every scenario that both met.
+        may_differ: Share of scenarios in which a pair may differ that was the same in all it met,
+            all pairs and looks at once; see `share_that_may_differ`.
     """
 
     first: IntArray
@@ -66,6 +72,8 @@ class PairedDifferences:
     standard_error: FloatArray
     half_width: FloatArray
     half_width_all: FloatArray
+    same: BoolArray
+    may_differ: FloatArray
 
 
 def looks(scenarios: int, first: int) -> tuple[int, ...]:
@@ -162,6 +170,11 @@ def paired_differences(cost: FloatArray, alpha: float, alpha_all: float) -> Pair
         )
         mean[pair] = sign * found
     pairs = max(1, len(first))
+    seen = np.isfinite(difference)
+    largest = np.where(seen, difference, -np.inf).max(axis=0, initial=-np.inf)
+    smallest = np.where(seen, difference, np.inf).min(axis=0, initial=np.inf)
+    same = (largest == 0) & (smallest == 0)
+    error = np.where(_constant(smallest, largest) & ~same & (scenarios > 1), np.inf, error)
     return PairedDifferences(
         first,
         second,
@@ -170,6 +183,8 @@ def paired_differences(cost: FloatArray, alpha: float, alpha_all: float) -> Pair
         error,
         t_half_width(error, scenarios, alpha),
         t_half_width(error, scenarios, alpha_all / pairs),
+        same,
+        share_that_may_differ(scenarios, alpha_all / pairs),
     )
 
 
@@ -182,6 +197,26 @@ def _difference(one: FloatArray, other: FloatArray) -> FloatArray:
     rounding = _ROUNDING * np.maximum(np.abs(one), np.abs(other))
     difference[np.abs(difference) <= rounding] = 0.0
     return difference
+
+
+def _constant(smallest: FloatArray, largest: FloatArray) -> BoolArray:
+    """Where all differences of a pair are one number, up to rounding."""
+    size = np.maximum(np.abs(smallest), np.abs(largest))
+    constant: BoolArray = (largest - smallest) <= _ROUNDING * size
+    return constant
+
+
+def share_that_may_differ(scenarios: IntArray, alpha: float) -> FloatArray:
+    """Largest share of scenarios in which two policies may differ that were the same in all met.
+
+    A larger share would have shown itself in one of them with probability 1 - alpha or more.
+
+    Args:
+        scenarios: Scenarios met, shape (P,).
+        alpha: Error of each statement.
+    """
+    share: FloatArray = 1 - alpha ** (1 / np.maximum(scenarios, 1))
+    return share
 
 
 def dearer(differences: PairedDifferences, policies: int) -> IntArray:
@@ -202,7 +237,9 @@ def rank_bounds(proven: IntArray) -> tuple[IntArray, IntArray]:
 def settled(
     differences: PairedDifferences, indifference: float, among: BoolArray | None = None
 ) -> bool:
-    """Whether every pair is proven different, or proven to differ by at most `indifference`.
+    """Whether every pair is proven different, or to differ by at most `indifference`, or the same.
+
+    Pairs that were the same in all scenarios count as told, see `share_that_may_differ`.
 
     Args:
         differences: Of all pairs.

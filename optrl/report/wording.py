@@ -65,6 +65,7 @@ def stopping(comparison: Comparison) -> str:
             f"The run stopped after {comparison.scenarios:,} of at most {settings.scenarios:,} "
             f"scenarios, when every pair of policies was proven to differ, or to differ by at most "
             f"{tolerance}, at {confidence} confidence for all statements together."
+            + _same(comparison)
         )
     if comparison.scenarios < settings.scenarios:
         return (
@@ -77,6 +78,18 @@ def stopping(comparison: Comparison) -> str:
         f"All {comparison.scenarios:,} scenarios were run; some pairs of policies are still not "
         f"told apart at {confidence} confidence for all statements together (see the ranks not "
         "ruled out)."
+    )
+
+
+def _same(comparison: Comparison) -> str:
+    """What is known of pairs that cost the same in every scenario; empty without such pairs."""
+    found = comparison.differences
+    if not found.same.any():
+        return ""
+    share = float(found.may_differ[found.same].max())
+    return (
+        " Pairs that cost the same in every scenario they met count as told: they may still differ "
+        f"in up to {percent(share, 1)} of scenarios."
     )
 
 

@@ -152,3 +152,26 @@ def test_rounding_proves_nothing() -> None:
     found = paired_differences(cost, 0.05, 0.05)
     assert not dearer(found, 2).any()
     assert settled(found, 0.0)
+
+
+def test_no_variance_is_no_proof():
+    """Differences that are one number have no interval, and prove no order."""
+    found = paired_differences(np.array([[4.0, 5.0], [7.0, 8.0]]), 0.05, 0.05)
+    assert np.isinf(found.half_width_all).all()
+    assert not dearer(found, 2).any()
+    assert not settled(found, 0.5)
+    assert not settled(found, 2.0)
+
+
+def test_the_same_is_told_and_bounded():
+    """Pairs that never differed end a run; the share in which they may differ covers the truth."""
+    generator, missed, share = np.random.default_rng(2), 0, 0.1
+    for _ in range(2000):
+        base = generator.poisson(100, 32).astype(float)
+        rare = base + 1000 * (generator.random(32) < share)
+        found = paired_differences(np.stack([base, rare], axis=1), 0.05, 0.05)
+        if found.same[0]:
+            assert settled(found, 0.0)
+            missed += bool(found.may_differ[0] < share)
+    # 1 - 0.05 ** (1 / 32) is 8.9 %, below 10 %: they are seen as the same in 0.9 ** 32 of runs.
+    assert 0 < missed <= 0.05 * 2000
