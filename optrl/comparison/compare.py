@@ -39,7 +39,7 @@ def compare(
     demand: DemandModel | None = None,
     believed: DemandModel | None = None,
     replay: bool = False,
-    warm_up: int = 0,
+    warm_up: int | None = None,
     bound_scenarios: int = 0,
     optimum: float | None = None,
     limits: Mapping[str, int] | None = None,
@@ -68,11 +68,12 @@ def compare(
         demand: Draws demand; fitted to the instance when None.
         believed: What policies believe about demand; `demand`, or the fit, when None.
         replay: Whether to replay observed demand from the start on in place of drawing it.
-        warm_up: First periods left out of cost and indicators.
+        warm_up: First periods left out of cost and indicators; when None those of a test bed, and
+            none of an instance.
         bound_scenarios: Scenarios for which the perfect-information bound is solved; it counts all
             periods, so that there is none where a warm-up is left out.
         optimum: Known optimal cost of the instance, to measure gaps against; that of a test bed is
-            for its own demand and not used with another.
+            for its own demand and warm-up, and not used with another or a shorter one.
         limits: Most scenarios of some policies, by name; at least one policy has none.
         folder: Where finished parts are kept; a run that was interrupted continues from there.
         progress: Told about every part.
@@ -85,12 +86,15 @@ def compare(
     instance = subject.instance if isinstance(subject, TestBed) else subject
     if isinstance(subject, TestBed):
         instance = replace(instance, name=subject.name)
-        warm_up = warm_up or subject.warm_up
+        warm_up = subject.warm_up if warm_up is None else warm_up
         its_own = demand is None and not replay
         demand = subject.demand if its_own else demand
         believed = subject.demand if believed is None else believed
-        if its_own and optimum is None and subject.optimum is not None and _is_plain(instance):
-            optimum = subject.optimum * (instance.horizon - warm_up)
+        # The optimum is an average after the bed's warm-up, which earlier periods are not.
+        known = subject.optimum if its_own and warm_up >= subject.warm_up else None
+        if optimum is None and known is not None and _is_plain(instance):
+            optimum = known * (instance.horizon - warm_up)
+    warm_up = warm_up or 0
     entered = contenders(policies, kept=folder is not None)
     limits = _checked_limits(limits or {}, [each.name for each in entered])
     fitted = demand if demand is not None else fit(instance)

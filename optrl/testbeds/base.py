@@ -21,8 +21,10 @@ class Row:
         optimum: Known optimal cost, or None.
         bound: Best known lower bound on the optimal cost, or None.
         gap_percent: Excess over optimum, or else over the bound; None where neither is known.
-        half_width: Half of the interval that holds the cost: proven where the cost is exact, of
-            95 % confidence where it is simulated.
+        half_width: Half of the interval that holds the cost: between proven bounds where a dynamic
+            program or a Markov chain gives it, of 95 % confidence where it is simulated. Of the
+            optimum of a serial system, which a recursion on a grid gives, it is what a grid twice
+            as fine changed: an estimate of the error, not a bound on it.
         seconds: Time to find and evaluate the policy.
         published: Published cost or gap that this row is to be compared with, as text, or "".
     """

@@ -54,6 +54,21 @@ def test_optimum_is_for_the_bed_s_own_demand() -> None:
     assert optrl.compare(bed, ["base_stock"], scenarios=2).reference == "optimum"
 
 
+def test_a_warm_up_of_none_is_the_bed_s_and_0_is_none() -> None:
+    """What is asked for counts, 0 too; the optimum is for the bed's own warm-up."""
+    bed = find_bed("lost-sales/poisson-p4-L1")
+    bed = replace(bed, instance=replace(bed.instance, horizon=210))
+    found = {
+        asked: optrl.compare(bed, ["base_stock"], scenarios=2, warm_up=asked)
+        for asked in (None, 0, 205)
+    }
+    assert [x.settings.warm_up for x in found.values()] == [200, 0, 205]
+    assert [x.reference for x in found.values()] == ["optimum", None, "optimum"]
+    assert found[0].cost.min() > 10 * found[None].cost.max()
+    bounded = optrl.compare(bed, ["base_stock"], scenarios=1, warm_up=0, bound_scenarios=1)
+    assert bounded.bound[0] <= bounded.cost[0, 0]
+
+
 def test_damaged_parts_are_named(tmp_path: Path) -> None:
     """However a kept part is damaged: an error that says what to remove, or the same numbers."""
     arguments = {"scenarios": 8, "seed": 5, "folder": tmp_path}
