@@ -86,7 +86,12 @@ def test_random_networks_are_played_within_their_limits(unmet):
 def test_items_can_be_decided_apart():
     """Restricted to some items it orders for them what the whole policy does."""
     instance = random_instance(
-        np.random.default_rng(3), items=5, unmet="backorder", integers=True, resources=False, horizon=8
+        np.random.default_rng(3),
+        items=5,
+        unmet="backorder",
+        integers=True,
+        resources=False,
+        horizon=8,
     )
     model = fit(instance)
     policy = played(instance, model)
