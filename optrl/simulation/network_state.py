@@ -72,6 +72,15 @@ class NetworkState:
     underway: tuple[Underway, ...]
     charges: tuple[Tensor, ...] = ()
 
+    def versions(self) -> tuple[int, ...]:
+        """How often each tensor was written to; equal as long as none was, through any view."""
+        held = [self.stock, self.moving, *self.charges]
+        held += [] if self.waiting is None else [self.waiting]
+        held += [shipment.quantity for slot in self.slots for shipment in slot]
+        held += [x for orders in self.underway for x in (orders.quantity, orders.drawn)]
+        # Tensors made in inference mode count nothing.
+        return tuple(0 if each.is_inference() else each._version for each in held)
+
     @cached_property
     def on_hand(self) -> Tensor:
         """Stock, shape (S, N, V)."""

@@ -85,8 +85,8 @@ def simulate(
             policy's parameters.
 
     Raises:
-        SimulationError: If shapes do not fit, demand is negative or not a number, or a decision
-            is not finite.
+        SimulationError: If shapes do not fit, demand is negative or not a number, a decision is
+            not finite, or the policy writes to the state.
     """
     network = instance.network
     path = torch.as_tensor(demand)
@@ -155,6 +155,7 @@ def _roll(
     smallest = float(demand.detach().amin())
     if not smallest >= 0:
         raise SimulationError(f"the smallest demand is {smallest}; it must be a number, 0 or more")
+    name = str(getattr(policy, "name", type(policy).__name__))
     state = dynamics.initial_state(scenarios)
     if first_period is not None:
         state = replace(state, period=first_period)
@@ -163,10 +164,17 @@ def _roll(
     if demand.stride(3) != 1:
         demand = demand.contiguous()
     for period_demand in demand:
-        decision = _frozen(dynamics, state.period, policy.decide(state, state.period))
+        before = state.versions()
+        chosen = policy.decide(state, state.period)
+        if state.versions() != before:
+            raise SimulationError(
+                f"policy {name!r} changed the state in period {state.period}: a decision may only "
+                "read it; copy a tensor before writing to it (clone), and use no operation that "
+                "ends in _ on it"
+            )
+        decision = _frozen(dynamics, state.period, chosen)
         state, outcome = dynamics.step(state, decision, period_demand, draws)
         recorder.add(outcome)
-    name = str(getattr(policy, "name", type(policy).__name__))
     trajectory = recorder.trajectory(instance, name, warm_up, dynamics.terminal_value(state), state)
     wrong = ~torch.isfinite(trajectory.period_cost.detach() + trajectory.totals["stock"])
     # What was released in the last periods shows only in what is still on the way.

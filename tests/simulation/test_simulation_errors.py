@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 
 from optrl.instance import ArrivalProfile
 from optrl.simulation.dynamics import Dynamics
@@ -33,6 +34,34 @@ def test_wrong_demand_is_refused(pair, script, demand, message):
     """Demand of a wrong shape, negative or not a number names what is wrong."""
     with pytest.raises(SimulationError, match=message):
         simulate(pair, script([[1.0]] * 3), demand, seed=0)
+
+
+@pytest.mark.parametrize("of", ["on_hand", "in_transit", "backlog"])
+def test_a_policy_that_writes_to_the_state_is_refused(build, script, of):
+    """A decision that changes stock or pipeline is found, with its period; reading is free."""
+    instance = build(PAIR, [("p", "a", 2)], ["a"], unmet="backorder", on_hand={"a": 5.0})
+
+    @dataclass(frozen=True)
+    class Writer(script):
+        name = "writer"
+        writes: bool = True
+
+        def decide(self, state, period):
+            if self.writes and period == 1:
+                getattr(state, of)[..., 1] += 3
+            return super().decide(state, period)
+
+    demand = np.ones((1, 1, 1, 4))
+    quiet = simulate(instance, Writer([[1.0]] * 4, writes=False), demand, seed=0)
+    if of == "backlog":  # a copy, which nothing is computed from
+        written = simulate(instance, Writer([[1.0]] * 4), demand, seed=0)
+        assert written.total_cost.equal(quiet.total_cost)
+        return
+    with pytest.raises(SimulationError, match=r"'writer' changed the state in period 1: .*clone"):
+        simulate(instance, Writer([[1.0]] * 4), demand, seed=0)
+    with torch.inference_mode():
+        inferred = simulate(instance, Writer([[1.0]] * 4, writes=False), demand, seed=0)
+    assert inferred.total_cost.equal(quiet.total_cost)
 
 
 @pytest.mark.parametrize("periods", [1, 3])
