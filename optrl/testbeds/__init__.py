@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from optrl.discovery import declared, unknown
 from optrl.errors import OptrlError
+from optrl.testbeds.labels import LabelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from optrl.testbeds.base import Family, TestBed
 
 
@@ -40,11 +43,25 @@ def find(name: str) -> type[Family]:
 def find_bed(name: str) -> TestBed:
     """One test bed by its full name, ``family/case``.
 
+    A family that has ``labelled`` offers instances beyond the published ones, whose optimum is not
+    known in advance.
+
     Raises:
-        UnknownTestBedError: If there is none; the message suggests the nearest names.
+        UnknownTestBedError: If there is none; the message suggests the nearest names and states the
+            form of labels.
     """
     family = find(name.split("/")[0])
     beds = {bed.name: bed for bed in family.cases()}
-    if name not in beds:
+    if name in beds:
+        return beds[name]
+    labelled: Callable[[str], TestBed] | None = getattr(family, "labelled", None)
+    if labelled is None:
         raise UnknownTestBedError(unknown("instance", name, beds, "-"))
-    return beds[name]
+    try:
+        made = labelled(name.partition("/")[2])
+    except LabelError as error:
+        published = unknown("instance", name, beds, "-")
+        raise UnknownTestBedError(f"{published}; or any other: {error}") from error
+    except (OptrlError, ValueError) as error:
+        raise UnknownTestBedError(f"there is no instance {name!r}: {error}") from error
+    return beds.get(made.name, made)

@@ -6,6 +6,11 @@ regular lane of lead time l; unit costs are the lanes' costs, paid on release. T
 averages include purchases, as costs here do. The system starts empty, and the first 200 periods
 do not count.
 
+**Instances beyond the published ones** are named ``lL-ceC[-crR][-hH][-bB][-uD]``: regular lead
+time, cost of an expedited unit, and where they are not 100, 5, 495 and 4 cost of a regular unit,
+holding cost, backorder cost and largest demand, such as ``dual-sourcing/l3-ce120-u6``. Their
+optimum is not known in advance.
+
 Source: Gijsbrechts, Boute, Van Mieghem & Zhang (2022), Can Deep Reinforcement Learning Improve
 Inventory Management?, M&SOM 24(3), after Veeraraghavan & Scheller-Wolf (2008), Operations
 Research 56(4); optima and gaps of heuristics are own exact computations.
@@ -32,12 +37,22 @@ from optrl.exact.dual_sourcing_policies import (
 )
 from optrl.testbeds.base import Row, TestBed
 from optrl.testbeds.building import build, results
+from optrl.testbeds.labels import NUMBER, WHOLE, Label, in_full
 
 SOURCE = (
     "Gijsbrechts et al. (2022), M&SOM 24(3), after Veeraraghavan & Scheller-Wolf (2008); optima "
     "and heuristics: own exact computations"
 )
 WARM_UP, PERIODS = 200, 1000
+LABEL = Label(
+    form="lL-ceC[-crR][-hH][-bB][-uD]",
+    meaning="l lead time of the regular supplier; ce cost of an expedited unit; cr of a regular "
+    "one, 100 unless given; h holding cost, 5 unless given; b backorder cost, 495 unless given; "
+    "u largest demand of a period, 4 unless given",
+    pattern=rf"l(?P<l>{WHOLE})-ce(?P<ce>{NUMBER})(-cr(?P<cr>{NUMBER}))?(-h(?P<h>{NUMBER}))?"
+    rf"(-b(?P<b>{NUMBER}))?(-u(?P<u>{WHOLE}))?",
+    example="dual-sourcing/l3-ce120-u6",
+)
 
 _POLICIES: tuple[tuple[str, Callable[[DualSourcing], DualSourcingPolicy]], ...] = (
     ("capped_dual_index", best_capped_dual_index),
@@ -97,12 +112,14 @@ class DualSourcingFamily:
     ) -> DualSourcingBed:
         """Any instance with demand uniform on 0..largest_demand."""
         law = DemandDistribution.uniform(0, largest_demand)
-        label = f"l{regular_lead_time}-ce{expedited_unit_cost:g}"
-        standard = (100.0, 5.0, 495.0, 4)
-        if (regular_unit_cost, holding_cost, backorder_cost, largest_demand) != standard:
-            label += (
-                f"-cr{regular_unit_cost:g}-h{holding_cost:g}-b{backorder_cost:g}-u{largest_demand}"
-            )
+        label = f"l{regular_lead_time}-ce{in_full(expedited_unit_cost)}"
+        for key, value, usual in (
+            ("cr", regular_unit_cost, 100.0),
+            ("h", holding_cost, 5.0),
+            ("b", backorder_cost, 495.0),
+            ("u", largest_demand, 4),
+        ):
+            label += f"-{key}{in_full(value)}" if value != usual else ""
         instance = build(
             label,
             {"regular": "supplier", "expedited": "supplier", "store": "stocking"},
@@ -129,6 +146,24 @@ class DualSourcingFamily:
         model = Discrete(np.array([2]), law.probability[None, None])
         name = f"{DualSourcingFamily.name}/{label}"
         return DualSourcingBed(name, instance, model, WARM_UP, None, SOURCE, {}, problem)
+
+    @staticmethod
+    def labelled(label: str) -> TestBed:
+        """The instance of a label, `LABEL`.
+
+        Raises:
+            LabelError: If the label is not of that form.
+            optrl.exact.errors.ExactError: If there is no such instance.
+        """
+        given = LABEL.read(label)
+        return DualSourcingFamily.case(
+            int(given["l"]),
+            float(given["ce"]),
+            regular_unit_cost=float(given.get("cr", 100.0)),
+            holding_cost=float(given.get("h", 5.0)),
+            backorder_cost=float(given.get("b", 495.0)),
+            largest_demand=int(given.get("u", 4)),
+        )
 
     @staticmethod
     def rows() -> Iterator[Row]:

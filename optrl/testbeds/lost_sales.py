@@ -6,12 +6,18 @@ shortage on what is lost. That is the order of events here with lead time L: a u
 period t is usable in t + L. The published long-run averages are averages here: the system starts
 empty, and the first 200 periods do not count.
 
+**Instances beyond the published ones** are named ``DEMAND-pP-LL[-meanM][-sizeK][-hH]``: demand
+(``poisson``, ``geometric``, ``negative_binomial``, ``uniform`` on 0..2 M), cost of a lost unit,
+lead time, and where they are not 5, 1 and 1 mean demand, size of the negative binomial and holding
+cost, such as ``lost-sales/geometric-p4-L2-mean10``. Their optimum is not known in advance.
+
 Source: Zipkin (2008), Old and New Methods for Lost-Sales Inventory Systems, Operations Research
 56(5), Tables 3-4; gaps of policies are own exact computations.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -35,9 +41,19 @@ from optrl.exact.lost_sales_policies import (
 )
 from optrl.testbeds.base import Row, TestBed
 from optrl.testbeds.building import build, results
+from optrl.testbeds.labels import NUMBER, WHOLE, Label, in_full
 
 SOURCE = "Zipkin (2008), Operations Research 56(5), Tables 3-4; gaps: own exact computations"
 WARM_UP, PERIODS = 200, 1000
+LABEL = Label(
+    form="DEMAND-pP-LL[-meanM][-sizeK][-hH]",
+    meaning="DEMAND poisson, geometric, negative_binomial or uniform; p cost of a lost unit; "
+    "L lead time; mean demand of a period, 5 unless given; size of the negative binomial, 1 unless "
+    "given; h holding cost, 1 unless given",
+    pattern=rf"(?P<family>[a-z_]+)-p(?P<p>{NUMBER})-L(?P<L>{WHOLE})(-mean(?P<mean>{NUMBER}))?"
+    rf"(-size(?P<size>{NUMBER}))?(-h(?P<h>{NUMBER}))?",
+    example="lost-sales/geometric-p4-L2-mean10",
+)
 
 _POLICIES: tuple[tuple[str, Callable[[LostSales], Best], tuple[str, ...]], ...] = (
     ("base_stock", best_base_stock, ("level",)),
@@ -112,7 +128,7 @@ class LostSalesFamily:
             holding_cost: h, a unit and period.
 
         Raises:
-            ValueError: If the family is unknown.
+            ValueError: If the family is unknown, or uniform demand cannot have that mean.
         """
         node, path = np.array([1]), steady(np.array([[mean]]))
         model: DemandModel
@@ -126,6 +142,12 @@ class LostSalesFamily:
                 law = DemandDistribution.negative_binomial(mean, size)
                 model = NegativeBinomial(node, path, np.array([[size]]))
             case "uniform":
+                if not float(2 * mean).is_integer():
+                    raise ValueError(
+                        f"uniform demand on 0..{2 * mean:g}, of mean {mean:g}: twice the mean "
+                        f"must be a whole number; choose {math.floor(2 * mean) / 2:g} or "
+                        f"{math.ceil(2 * mean) / 2:g}"
+                    )
                 law = DemandDistribution.uniform(0, round(2 * mean))
                 model = Discrete(node, law.probability[None, None])
             case _:
@@ -133,9 +155,13 @@ class LostSalesFamily:
                     f"demand family {family!r}: choose poisson, geometric, negative_binomial or "
                     "uniform"
                 )
-        label = f"{family}-p{shortage_cost:g}-L{lead_time}"
-        if (mean, size, holding_cost) != (5.0, 1.0, 1.0):
-            label += f"-m{mean:g}-k{size:g}-h{holding_cost:g}"
+        label = f"{family}-p{in_full(shortage_cost)}-L{lead_time}"
+        for key, value, usual in (
+            ("mean", mean, 5.0),
+            ("size", size, 1.0),
+            ("h", holding_cost, 1.0),
+        ):
+            label += f"-{key}{in_full(value)}" if value != usual else ""
         instance = build(
             label,
             {"supplier": "supplier", "store": "stocking"},
@@ -150,6 +176,24 @@ class LostSalesFamily:
         problem = LostSales(law, holding_cost, shortage_cost, lead_time) if lead_time else None
         return LostSalesBed(
             f"{LostSalesFamily.name}/{label}", instance, model, WARM_UP, None, SOURCE, {}, problem
+        )
+
+    @staticmethod
+    def labelled(label: str) -> TestBed:
+        """The instance of a label, `LABEL`.
+
+        Raises:
+            LabelError: If the label is not of that form.
+            ValueError: If there is no such instance.
+        """
+        given = LABEL.read(label)
+        return LostSalesFamily.case(
+            given["family"],
+            float(given["p"]),
+            int(given["L"]),
+            mean=float(given.get("mean", 5.0)),
+            size=float(given.get("size", 1.0)),
+            holding_cost=float(given.get("h", 1.0)),
         )
 
     @staticmethod

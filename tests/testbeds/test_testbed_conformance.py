@@ -9,6 +9,7 @@ from scipy import stats
 
 from optrl.demand.base import DemandModel
 from optrl.demand.discrete import Discrete
+from optrl.identity import hash_of
 from optrl.policies import find as find_policy
 from optrl.simulation.rollout import simulate
 from optrl.testbeds import UnknownTestBedError, find, find_bed, names
@@ -42,7 +43,9 @@ def test_unknown_names_suggest_the_nearest():
     with pytest.raises(UnknownTestBedError, match="did you mean 'lost-sales'"):
         find("lost_sale")
     with pytest.raises(UnknownTestBedError, match="lost-sales/poisson-p9-L2"):
-        find_bed("lost-sales/poisson-p9-L22")
+        find_bed("lost-sales/poison-p9L2")
+    with pytest.raises(UnknownTestBedError, match="did you mean 'serial/1'"):
+        find_bed("serial/11")
     assert find_bed("lost-sales/poisson-p9-L2").optimum == 6.09364
 
 
@@ -105,6 +108,81 @@ def test_other_parameters_make_other_instances():
     assert 200 < cheap < 216.769802 < dear
     with pytest.raises(ValueError, match="demand family"):
         LostSalesFamily.case("cauchy", 4.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("label", "same"),
+    [
+        ("poisson-p4-L9", LostSalesFamily.case("poisson", 4.0, 9)),
+        ("geometric-p4-L2-mean10", LostSalesFamily.case("geometric", 4.0, 2, mean=10.0)),
+        (
+            "negative_binomial-p4.25-L0-mean2.5-size0.5-h2",
+            LostSalesFamily.case(
+                "negative_binomial", 4.25, 0, mean=2.5, size=0.5, holding_cost=2.0
+            ),
+        ),
+        ("uniform-p1234567.25-L1-mean2.5", None),
+        ("l6-ce120.5", DualSourcingFamily.case(6, 120.5)),
+        (
+            "l3-ce9-cr7-h2-b50-u6",
+            DualSourcingFamily.case(
+                3,
+                9.0,
+                regular_unit_cost=7.0,
+                holding_cost=2.0,
+                backorder_cost=50.0,
+                largest_demand=6,
+            ),
+        ),
+    ],
+)
+def test_labels_name_instances_beyond_the_published(label, same):
+    """A label gives the instance whose name it is, to the last bit; numbers are bounded."""
+    if same is None:
+        with pytest.raises(UnknownTestBedError, match=r"p is 1234567.25; .* 0.01 and 10000"):
+            find_bed(f"lost-sales/{label}")
+        return
+    bed = find_bed(same.name)
+    assert bed.name.split("/")[1] == label
+    assert hash_of(bed.instance) == hash_of(same.instance)
+    assert hash_of(bed.demand) == hash_of(same.demand)
+    assert bed.problem is None or hash_of(bed.problem) == hash_of(same.problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lost-sales/poisson-p4", r"DEMAND-pP-LL\[-meanM\].*such as lost-sales/geometric-p4-L2"),
+        ("lost-sales/cauchy-p4-L1", "there is no instance .*demand family 'cauchy'"),
+        ("lost-sales/uniform-p4-L1-mean2.25", "choose 2 or 2.5"),
+        ("lost-sales/poisson-p4-L101", "L is 101; it must lie between 0 and 100"),
+        ("lost-sales/poisson-p0-L1", "p is 0; it must lie between 0.01"),
+        ("dual-sourcing/l2", r"lL-ceC\[-crR\].*such as dual-sourcing/l3-ce120-u6"),
+        ("dual-sourcing/l2-ce90", "there is no instance .*less than regular ones"),
+        ("dual-sourcing/l2-ce105-u2.5", "lL-ceC"),
+    ],
+)
+def test_labels_that_say_nothing_are_refused_with_their_form(name, said):
+    """What cannot be is told with the form of labels, or with what is wrong."""
+    with pytest.raises(UnknownTestBedError, match=said):
+        find_bed(name)
+
+
+def test_labels_tell_instances_apart_and_find_published_ones():
+    """Names hold every digit; other words for a published instance give it with its optimum."""
+    beds = [LostSalesFamily.case("poisson", p, 1) for p in (4.1234567, 4.1234568)]
+    assert len({bed.name for bed in beds}) == 2
+    assert find_bed(beds[0].name).problem.shortage_cost == 4.1234567
+    assert find_bed("lost-sales/poisson-p9.0-L2-mean5").optimum == 6.09364
+
+
+def test_uniform_demand_has_the_mean_asked_for():
+    """A mean of halves is exact; another cannot be on whole numbers from 0, and is refused."""
+    bed = LostSalesFamily.case("uniform", 4.0, 1, mean=2.5)
+    assert bed.demand.mean(0, 1)[0, 0, 0] == pytest.approx(2.5)
+    for mean, said in ((2.25, "choose 2 or 2.5"), (2.4999, "whole number")):
+        with pytest.raises(ValueError, match=said):
+            LostSalesFamily.case("uniform", 4.0, 1, mean=mean)
 
 
 def test_shared_capacity_is_as_tight_as_asked():
