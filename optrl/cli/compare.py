@@ -10,6 +10,7 @@ import typer
 from optrl.cli.contenders import load_trained, split
 from optrl.cli.failures import ExitCode, reported
 from optrl.cli.limits import read_limits
+from optrl.cli.outputs import check_outputs
 from optrl.cli.terminal import messages, write_json, write_line
 from optrl.errors import OptrlError
 
@@ -82,9 +83,7 @@ def compare(
     command is given again, and gives the same numbers.
     """
     console = messages()
-    for path in (out, None if json == "-" else json):
-        if path is not None and Path(path).is_dir():
-            raise OptrlError(f"{path} is a folder: give the name of a file to write")
+    check_outputs((out, None if json == "-" else json), (parquet,))
     names, trained = split(policies)
     limits = read_limits(limit or [])
     with console.status("reading"):

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from optrl.cli.terminal import write_line
 from optrl.errors import OptrlError
 from optrl.policies import names as known_policies
 
@@ -42,12 +43,15 @@ def split(policies: str) -> tuple[list[str], list[tuple[str, str]]]:
 def load_trained(name: str, folder: str, subject: Instance | TestBed) -> Trained:
     """A policy that was trained into a folder, by whatever learner the folder says.
 
+    One that was trained on another instance and fits this one is taken, with a warning on standard
+    error: how a policy generalizes may be what is asked.
+
     Raises:
-        OptrlError: If the folder holds none, or one for another instance.
+        OptrlError: If the folder holds none, or one that does not fit the instance.
     """
     from optrl.comparison.contender import Trained
     from optrl.demand.fit import fit
-    from optrl.learning.folder import POLICY, load_policy
+    from optrl.learning.folder import POLICY, load_policy, stranger
     from optrl.testbeds.base import TestBed
 
     demand: DemandModel
@@ -56,6 +60,9 @@ def load_trained(name: str, folder: str, subject: Instance | TestBed) -> Trained
     else:
         instance, demand = subject, fit(subject)
     policy = load_policy(folder, instance, demand)
+    other = stranger(folder, instance, demand)
+    if other is not None:
+        write_line(f"warning: {name} was trained on {other} ({folder})", error=True)
     digest = hashlib.sha256()
     for path in sorted((Path(folder) / POLICY).iterdir()):
         if path.is_file() and not path.name.startswith("."):

@@ -56,14 +56,10 @@ class Job:
     @classmethod
     def of(cls, learner: str, subject: Subject, settings: LearnerSettings, seed: int) -> Job:
         """The job of a call."""
-        try:
-            demand: str | None = hash_of(subject.demand)
-        except IdentityError:
-            demand = None  # a model of the user's own, of which no hash can be taken
         about = {
             "instance": subject.instance.name,
             "instance_hash": instance_hash(subject.instance),
-            "demand_hash": demand,
+            "demand_hash": _demand_hash(subject.demand),
             "endless": subject.endless,
             "warm_up": subject.warm_up,
         }
@@ -79,6 +75,13 @@ class Job:
             found += sorted(k for k in keys if self.settings.get(k) != other.settings.get(k))
         one, two = dict(self.subject), dict(other.subject)
         return found + ["instance or demand"] * (one != two)
+
+
+def _demand_hash(demand: DemandModel) -> str | None:
+    try:
+        return hash_of(demand)
+    except IdentityError:
+        return None  # a model of the user's own, of which no hash can be taken
 
 
 def write_job(folder: Path, job: Job) -> None:
@@ -146,6 +149,37 @@ def load_policy(folder: Path | str, instance: Instance, demand: DemandModel) -> 
     if not (place / POLICY).is_dir():
         raise TrainingError(f"{place} holds no policy yet: resume the training")
     return find(job.learner).load_policy(place / POLICY, instance, demand)
+
+
+def stranger(folder: Path | str, instance: Instance, demand: DemandModel) -> str | None:
+    """What a policy of a folder was trained on, where that is not what it is to decide about.
+
+    A policy may be of use elsewhere: this is to be told, and is no error.
+
+    Args:
+        folder: Folder of the training.
+        instance: What the policy is to decide about.
+        demand: What is believed about its demand.
+
+    Returns:
+        The difference in words, such as ``instance 'a', not on 'b'``; None where instance and
+        demand are those of the training, or where the learner trains for a family of systems.
+
+    Raises:
+        TrainingError: If the folder holds no training.
+    """
+    job, _ = read_job(Path(folder))
+    if job.learner in names() and getattr(find(job.learner), "for_a_family", False):
+        return None
+    name = job.subject.get("instance")
+    if job.subject.get("instance_hash") != instance_hash(instance):
+        if name == instance.name:
+            return f"another instance of the name {name!r}: its data were other than now"
+        return f"instance {name!r:.80}, not on {instance.name!r}"
+    before, now = job.subject.get("demand_hash"), _demand_hash(demand)
+    if before is not None and now is not None and before != now:
+        return f"instance {name!r} with another model of demand"
+    return None
 
 
 @contextmanager

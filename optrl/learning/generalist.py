@@ -65,6 +65,8 @@ class Generalist(Pathwise):
 
     name: ClassVar[str] = "generalist"
     settings_class: ClassVar[type[LearnerSettings]] = GeneralistSettings
+    for_a_family: ClassVar[bool] = True
+    """What is learned is not for the subject of the training alone."""
 
     _settings: GeneralistSettings
 

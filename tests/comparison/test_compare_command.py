@@ -101,6 +101,34 @@ def test_wrong_use_is_told(arguments: tuple[str, ...], said: str, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        (("--out", "r.html", "--parquet", "file"), "file is a file: give the name of a folder"),
+        (("--out", "r.html", "--parquet", "file/in"), "is a file, not a folder"),
+        (("--json", "file/in.json", "--out", "r.html"), "is a file, not a folder"),
+        (("--out", "r.html", "--json", "r.html"), "given for two outputs"),
+        (("--out", "r.html", "--json", "."), "give the name of a file"),
+    ],
+)
+def test_outputs_are_checked_before_the_run(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    outputs: tuple[str, ...],
+    said: str,
+) -> None:
+    """Where one output cannot be written, nothing is simulated and no other output written."""
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("mine", encoding="utf-8")
+    before = sorted(tmp_path.iterdir())
+    result = run("compare", folder, "--policies", "base_stock", "--scenarios", 2, *outputs)
+    assert result.exit_code == 2
+    assert said in result.output
+    assert sorted(tmp_path.iterdir()) == before
+    assert Path("file").read_text(encoding="utf-8") == "mine"
+
+
 def test_faulty_folder_lists_its_faults(folder: Path, tmp_path: Path) -> None:
     """An instance with faults is refused with exit code 1."""
     nodes = next(folder.glob("nodes.*"))

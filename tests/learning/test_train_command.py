@@ -1,6 +1,7 @@
 """The commands train and learners: a folder that compare can use, resuming, and their refusals."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("stable_baselines3", reason="the extra optrl[rl] is not inst
 import optrl
 from optrl.cli.app import app
 from optrl.learning import names
+from optrl.learning.folder import stranger
 from optrl.testbeds import find_bed
 from optrl.testing import random_instance
 
@@ -48,6 +50,29 @@ def test_a_test_bed_is_trained_resumed_and_compared(tmp_path):
     )
     assert compared.exit_code == 0, compared.output
     assert "learned" in compared.stdout
+    assert "warning" not in compared.stderr
+    other = find_bed("lost-sales/geometric-p39-L1")
+    strange = run(
+        *("compare", other.name, "--policies", f"learned={out}", "--scenarios", "2"),
+        *("--runs", tmp_path / "runs", "--json", "-"),
+    )
+    assert strange.exit_code == 0, strange.output
+    said = "warning: learned was trained on instance 'poisson-p4-L1', not on 'geometric-p39-L1'"
+    assert said in strange.stderr
+    assert json.loads(strange.stdout)["ranking"][0]["policy"] == "learned"
+
+
+def test_what_a_policy_was_trained_on_is_told_apart(tmp_path):
+    """Another instance, other data under its name, and another model of demand are told."""
+    bed, other = find_bed(BED), find_bed("lost-sales/geometric-p4-L1")
+    assert run("train", BED, "--out", tmp_path, *SMALL).exit_code == 0
+    assert stranger(tmp_path, bed.instance, bed.demand) is None
+    assert "another model of demand" in stranger(tmp_path, bed.instance, other.demand)
+    changed = replace(bed.instance, on_hand=bed.instance.on_hand + 1)
+    assert "data were other" in stranger(tmp_path, changed, bed.demand)
+    job = json.loads((tmp_path / "training.json").read_text())
+    (tmp_path / "training.json").write_text(json.dumps(job | {"learner": "generalist"}))
+    assert stranger(tmp_path, other.instance, other.demand) is None
 
 
 def test_a_folder_is_trained_and_simulated(tmp_path):
