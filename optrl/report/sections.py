@@ -98,7 +98,7 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
             "scenarios plus the difference between the two on those few, so that it does not count "
             "whether these were easy ones. Small parts of it may come out below 0.</p>"
         )
-    return chart + table(head, body, best=True) + _same(same) + note + _glossary(rows)
+    return chart + table(head, body, best=True) + _same(comparison, same) + note + _glossary(rows)
 
 
 def _remark(comparison: Comparison, row: Mapping[str, Any]) -> str:
@@ -119,15 +119,17 @@ def _glossary(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"<details><summary>What the policies do</summary><dl>{''.join(entries)}</dl></details>"
 
 
-def _same(same: Mapping[str, str]) -> str:
-    """Who is left out because another does the same."""
-    groups: dict[str, list[str]] = {}
+def _same(comparison: Comparison, same: Mapping[str, str]) -> str:
+    """Who is left out because another does the same, and on how many scenarios that was seen."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    met = dict(zip(comparison.policies, comparison.counts.tolist(), strict=True))
     for policy, other in same.items():
-        groups.setdefault(other, []).append(policy)
+        groups.setdefault((other, min(met[policy], met[other])), []).append(policy)
     return "".join(
-        f'<p class="note">The same as {name(other)} in every scenario they met, and not listed: '
-        f"{', '.join(name(policy) for policy in policies)}.</p>"
-        for other, policies in groups.items()
+        f'<p class="note">The same as {name(other)} in '
+        f"{f'all {both:,} scenarios' if both > 1 else 'the one scenario'} that both met, and not "
+        f"listed: {', '.join(name(policy) for policy in policies)}.</p>"
+        for (other, both), policies in groups.items()
     )
 
 
