@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument(
         "--teacher", type=Path, help="folder of a pathwise training to use as it is"
     )
-    parser.add_argument("--states", type=int, default=1024, help="states of a gathering update")
+    parser.add_argument("--states", type=int, default=512, help="states of a gathering update")
     parser.add_argument("--fits", type=int, default=160, help="fitting updates of a round")
     parser.add_argument("--rounds", type=int, default=1)
     asked = parser.parse_args()
@@ -111,8 +111,6 @@ def main() -> None:
         states=asked.states,
         replicates=24,
         periods=16,
-        group_hidden=(24, 12),
-        joint_hidden=(48, 24),
         validation_paths=2,
     )
     train(bed, "fitted_value", asked.folder / "value", settings=settings, resume=True)
