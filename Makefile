@@ -47,13 +47,13 @@ bench: $(VENV)/ready  ## benchmarks with ratios against named peers, and the lon
 	$(BIN)/python benchmarks/resolve.py
 	$(BIN)/python benchmarks/simulate.py
 	$(BIN)/python benchmarks/known_values.py ../shared/data docs/results/known_values.csv
-	$(BIN)/python benchmarks/published_instances.py
+	$(BIN)/python benchmarks/published_instances.py lost-sales dual-sourcing serial one-warehouse-multi-retailer
 	$(BIN)/python benchmarks/iowa_report.py
 	$(BIN)/python benchmarks/learn.py --out docs/results/learn.csv
 	$(BIN)/python benchmarks/learned_lost_sales.py --out docs/results/learned_lost_sales.csv
 	$(BIN)/python benchmarks/embedding.py --table docs/results/embedding.csv
 	$(BIN)/python benchmarks/ppo_lost_sales.py
-	$(BIN)/python benchmarks/gym_invmgmt_profit.py
+	$(BIN)/python benchmarks/gym_invmgmt_profit.py --out out/gym_invmgmt.csv
 	$(BIN)/python benchmarks/sddp_lost_sales.py docs/results/sddp_lost_sales.csv
 	$(BIN)/python benchmarks/kill_training.py
 
