@@ -95,6 +95,26 @@ def test_ppo_is_as_the_table_says():
     assert f"average {sum(gaps) / 5:.1f} % above the exact optimum after a million steps" in WORDS
 
 
+def test_learned_gaps_are_as_the_table_says():
+    """Means and maxima of learned policies over the published instances and beyond."""
+    rows = results("learned_lost_sales.csv")
+    published = [row for row in rows if row["specialist_gap_pct"]]
+    assert len(published) == 32
+
+    def gaps(column: str, chosen: list[dict[str, str]]) -> list[float]:
+        return [float(row[column]) for row in chosen]
+
+    one, own = gaps("generalist_gap_pct", published), gaps("specialist_gap_pct", published)
+    capped = gaps("capped_base_stock_gap_pct", published)
+    beyond = gaps("generalist_gap_pct", [row for row in rows if row not in published])
+    assert f"costs {sum(one) / 32:.3f} % more than the optimum on average over the 32" in WORDS
+    assert (
+        f"and {max(one):.3f} % at most; {max(beyond):.3f} % at most on {len(beyond)} sys" in WORDS
+    )
+    assert f"cost {sum(own) / 32:.3f} % more on average and {max(own):.3f} % at most" in WORDS
+    assert f"capped base-stock policies cost {sum(capped) / 32:.2f} % more" in WORDS
+
+
 def test_commands_are_found():
     """There are commands to check, of both kinds."""
     programs = {shlex.split(line)[0] for _, line in SHELL}
