@@ -15,8 +15,10 @@ def print_comparison(comparison: Comparison) -> None:
     console = output()
     instance, settings = comparison.instance, comparison.settings
     scenarios = "1 scenario" if comparison.scenarios == 1 else f"{comparison.scenarios:,} scenarios"
+    entered = len(comparison.policies)
+    policies = "1 policy" if entered == 1 else f"{entered} policies"
     console.print(
-        f"{instance.name}: {len(comparison.policies)} policies, {scenarios}, seed {settings.seed}, "
+        f"{instance.name}: {policies}, {scenarios}, seed {settings.seed}, "
         f"demand: {settings.demand}" + (f"; cost in {instance.money}" if instance.money else ""),
         style="bold",
         soft_wrap=True,
@@ -64,6 +66,8 @@ def print_comparison(comparison: Comparison) -> None:
     confidence = f"{100 * settings.confidence:g} %"
     if comparison.scenarios == 1:
         said = "one path of demand proves no ranking"
+    elif len(comparison.policies) == 1:
+        said = "one policy: there is nothing to rank"
     elif comparison.settled:
         said = f"the ranking is settled: every pair differs or is alike, {confidence} for all"
         if comparison.differences.same.any():

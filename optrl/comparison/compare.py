@@ -19,6 +19,7 @@ from optrl.comparison.statistics import looks
 from optrl.demand.base import DemandModel
 from optrl.demand.fit import fit
 from optrl.errors import OptrlError
+from optrl.evaluation.judge import kept_demand
 from optrl.identity import code_version, hash_of, instance_hash, library_versions
 from optrl.instance import Instance
 from optrl.testbeds.base import TestBed
@@ -97,9 +98,11 @@ def compare(
     warm_up = warm_up or 0
     entered = contenders(policies, kept=folder is not None)
     limits = _checked_limits(limits or {}, [each.name for each in entered])
-    fitted = demand if demand is not None else fit(instance)
     if replay and demand is not None:
         raise OptrlError("demand is to be replayed and drawn from a model: choose one of the two")
+    if replay:
+        kept_demand(instance)  # complains where nothing was kept, before anything is fitted
+    fitted = demand if demand is not None else fit(instance)
     drawn = Scenarios(instance, None if replay else fitted, seed)
     if not 0 <= warm_up < drawn.periods:
         raise OptrlError(f"warm_up is {warm_up}; it must be at least 0 and below {drawn.periods}")

@@ -121,3 +121,10 @@ def test_report_says_why_a_run_with_limits_stopped(
     assert found.scenarios < 4000
     assert not found.settled
     assert f"after {found.scenarios:,} of at most 4,000" in stopping(found)
+
+
+def test_a_test_bed_has_nothing_to_replay():
+    """The complaint is about the missing demand, not about a family fitted to none of it."""
+    bed = find_bed("lost-sales/poisson-p4-L1")
+    with pytest.raises(OptrlError, match="holds nothing from period"):
+        optrl.compare(bed, ["base_stock"], scenarios=2, replay=True)
