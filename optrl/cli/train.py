@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +59,11 @@ def train(
     """
     console = messages()
     with console.status("reading"):
+        import torch
+
+        # Its operations are small: two threads took twice the time of one.
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(1)
         from optrl.cli.training_progress import training_progress
         from optrl.learning import find
         from optrl.learning.settings import settings_as_json, settings_from_texts
