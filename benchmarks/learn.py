@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from optrl.building import build
 from optrl.demand.paths import steady
 from optrl.demand.poisson import Poisson
 from optrl.learning.simulated_systems import SimulatedSystems
@@ -41,7 +42,6 @@ from optrl.learning.training_instance import training_instance
 from optrl.networks.graph_policy import PolicyNetwork
 from optrl.policies.neural_conditions import InputSpace
 from optrl.policies.neural_file import policy_shape
-from optrl.testbeds.building import build
 
 PERIODS, LEAD_TIME, MEAN, SHORTAGE_COST = 50, 4, 5.0, 9.0
 

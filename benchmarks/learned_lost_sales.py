@@ -47,9 +47,9 @@ from optrl.policies.neural_conditions import InputSpace
 from optrl.policies.neural_inputs import NeuralInputs
 from optrl.policies.pretrained import WEIGHTS
 from optrl.simulation.rollout import DecidingPolicy
-from optrl.testbeds.building import results
 from optrl.testbeds.exact_rule import exact_cost
 from optrl.testbeds.lost_sales import LostSalesBed, LostSalesFamily
+from optrl.testbeds.published import results
 
 LEAD_TIMES = (1, 2, 3, 4)
 SIZES = {"poisson": np.inf, "geometric": 1.0}

@@ -1,1 +1,1 @@
-"""One problem cut into blocks of items or stages of time, joined by prices and value functions."""
+"""One problem cut into stages of time, joined by cuts on the value of what is left in stock."""

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import networkx as nx
 import numpy as np
-from optrl_formulations.network import FloatArray, Network, Unmet
+from optrl_formulations.network import FloatArray, Unmet
 
+from optrl.building import build
 from optrl.demand.negative_binomial import NegativeBinomial
 from optrl.demand.paths import steady
-from optrl.instance import DemandTable, Instance
+from optrl.instance import Instance
 from optrl.learning.training_instance import TrainingInstance, training_instance
 from optrl.policies.neural_conditions import InputSpace
 
@@ -125,55 +125,20 @@ def single_places(
         shortage_cost: Likewise.
         unmet: Whether unmet demand is lost.
     """
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_node("supplier", kind="supplier")
-    for k, lead in enumerate(lead_times):
-        graph.add_node(f"place{k}", kind="stocking")
-        graph.add_edge("supplier", f"place{k}", lead_time=lead)
-    n, places = mean.shape
-    none, by_lane, by_node = np.zeros(n), np.zeros((n, places)), np.zeros((n, places + 1))
-
-    def at_places(values: FloatArray) -> FloatArray:
-        return np.concatenate([np.zeros((n, 1)), values], axis=1)
-
-    network = Network(
-        graph=graph,
-        items=tuple(f"item{k}" for k in range(n)),
-        unmet=unmet,
-        unit_cost=none,
-        volume=none,
-        weight=none,
-        time=none,
-        allowed=np.ones((n, places), dtype=np.bool_),
-        lane_cost=by_lane,
-        fixed_cost=by_lane,
-        joint_fixed_cost=np.zeros(places),
-        lot_size=np.ones((n, places)),
-        minimum_quantity=by_lane,
-        maximum_quantity=np.full((n, places), np.inf),
-        setup_time=by_lane,
-        review_period=np.ones(places, dtype=np.int64),
-        review_offset=np.zeros(places, dtype=np.int64),
-        holding_cost=at_places(np.ones((n, places))),
-        shortage_cost=at_places(shortage_cost),
-        terminal_value=by_node,
-        service_level=by_node,
-        supply_capacity=np.full((n, places + 1), np.inf),
-    )
+    places = [f"place{k}" for k in range(len(lead_times))]
     cover = 1.5 * mean * (1 + np.array(lead_times))
-    return Instance(
-        name="single places",
-        period="period",
-        periods_per_year=1.0,
-        money="",
-        quantity="units",
-        network=network,
-        start=0,
+    return build(
+        "single places",
+        {"supplier": "supplier", **dict.fromkeys(places, "stocking")},
+        {("supplier", place): lead for place, lead in zip(places, lead_times, strict=True)},
+        places,
+        unmet=unmet,
         horizon=1,
-        on_hand=at_places(cover),
-        due=np.zeros((n, places + 1, 0)),
-        backlog=by_node,
-        demand=DemandTable(np.arange(1, places + 1), 0, np.zeros((n, places, 0))),
+        items=len(mean),
+        holding_cost=dict.fromkeys(places, 1.0),
+        shortage_cost=dict(zip(places, shortage_cost.T, strict=True)),
+        on_hand=dict(zip(places, cover.T, strict=True)),
+        lot_size=1.0,
     )
 
 

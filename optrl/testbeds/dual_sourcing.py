@@ -25,6 +25,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from optrl.building import build
 from optrl.demand.discrete import Discrete
 from optrl.exact.distribution import DemandDistribution
 from optrl.exact.dual_sourcing import DualSourcing, solve
@@ -36,8 +37,8 @@ from optrl.exact.dual_sourcing_policies import (
     best_tailored_base_surge,
 )
 from optrl.testbeds.base import Row, TestBed
-from optrl.testbeds.building import build, results
 from optrl.testbeds.labels import NUMBER, WHOLE, Label, in_full
+from optrl.testbeds.published import results
 
 SOURCE = (
     "Gijsbrechts et al. (2022), M&SOM 24(3), after Veeraraghavan & Scheller-Wolf (2008); optima "

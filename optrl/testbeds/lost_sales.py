@@ -25,6 +25,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from optrl.building import build
 from optrl.demand.base import DemandModel
 from optrl.demand.discrete import Discrete
 from optrl.demand.negative_binomial import NegativeBinomial
@@ -40,8 +41,8 @@ from optrl.exact.lost_sales_policies import (
     myopic,
 )
 from optrl.testbeds.base import Row, TestBed
-from optrl.testbeds.building import build, results
 from optrl.testbeds.labels import NUMBER, WHOLE, Label, in_full
+from optrl.testbeds.published import results
 
 SOURCE = "Zipkin (2008), Operations Research 56(5), Tables 3-4; gaps: own exact computations"
 WARM_UP, PERIODS = 200, 1000

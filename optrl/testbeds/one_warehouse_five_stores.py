@@ -24,13 +24,13 @@ from typing import ClassVar
 import numpy as np
 from optrl_formulations.network import FloatArray, Resource
 
+from optrl.building import build
 from optrl.demand.paths import steady
 from optrl.demand.poisson import Poisson
 from optrl.instance import Instance
 from optrl.policies.base_stock import BaseStock
 from optrl.policies.echelon_base_stock import EchelonBaseStock
 from optrl.testbeds.base import Row, TestBed
-from optrl.testbeds.building import build
 from optrl.testbeds.simulated import simulated_row
 from optrl.testbeds.tuning import LevelKind, tune_levels
 

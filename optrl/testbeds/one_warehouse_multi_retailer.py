@@ -46,6 +46,7 @@ import numpy as np
 from optrl_formulations.network import FloatArray, Unmet
 from scipy import stats
 
+from optrl.building import build
 from optrl.demand.discrete import Discrete
 from optrl.instance import Instance
 from optrl.policies.base_stock import BaseStock
@@ -54,7 +55,7 @@ from optrl.policies.min_shortage_rationing import MinShortageRationing
 from optrl.policies.proportional_rationing import ProportionalRationing
 from optrl.simulation.rollout import DecidingPolicy
 from optrl.testbeds.base import Row, TestBed
-from optrl.testbeds.building import build, results
+from optrl.testbeds.published import results
 from optrl.testbeds.simulated import simulated_row
 from optrl.testbeds.tuning import tune_levels
 

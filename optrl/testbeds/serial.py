@@ -31,12 +31,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from optrl.building import build
 from optrl.demand.normal import Normal
 from optrl.demand.paths import steady
 from optrl.exact.serial import SerialSystem, solve
 from optrl.policies.echelon_base_stock import EchelonBaseStock
 from optrl.testbeds.base import Row, TestBed
-from optrl.testbeds.building import build, results
+from optrl.testbeds.published import results
 from optrl.testbeds.simulated import simulated_row
 
 SOURCE = "Pirhooshyaran & Snyder (arXiv 2006.05608), instances 1-10; own computation"

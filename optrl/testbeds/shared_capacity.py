@@ -22,12 +22,12 @@ from typing import ClassVar
 import numpy as np
 from optrl_formulations.network import Resource
 
+from optrl.building import build
 from optrl.demand.paths import steady
 from optrl.demand.poisson import Poisson
 from optrl.errors import OptrlError
 from optrl.evaluation.perfect_information import perfect_information
 from optrl.testbeds.base import Row, TestBed
-from optrl.testbeds.building import build
 from optrl.testbeds.simulated import mean_half_width, simulated_row
 
 SOURCE = "synthetic: optrl.testbeds.shared_capacity"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from optrl.building import build
 from optrl.demand.paths import steady
 from optrl.demand.poisson import Poisson
 from optrl.learning.base import Subject, TrainingError
@@ -15,7 +16,6 @@ from optrl.learning.state_sampling import StateSampler
 from optrl.policies.base_stock import BaseStock
 from optrl.policies.cost_to_go import CostToGo
 from optrl.simulation.rollout import simulate
-from optrl.testbeds.building import build
 from optrl.values.state_columns import StateColumns
 
 SMALL = FittedValueSettings(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from optrl.building import build
 from optrl.demand.normal import Normal
 from optrl.demand.paths import steady
 from optrl.learning.base import Subject, TrainingError, TrainingState
@@ -16,7 +17,6 @@ from optrl.learning.training_instance import training_instance
 from optrl.networks.graph_policy import PolicyNetwork
 from optrl.policies.neural_conditions import InputSpace
 from optrl.policies.neural_file import policy_shape
-from optrl.testbeds.building import build
 from optrl.testbeds.dual_sourcing import DualSourcingFamily
 from optrl.testbeds.exact_rule import exact_cost
 from optrl.testbeds.lost_sales import LostSalesFamily

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from optrl.building import build
 from optrl.demand.paths import steady
 from optrl.demand.poisson import Poisson
 from optrl.instance import DemandTable
 from optrl.learning.base import Subject, TrainingError
 from optrl.learning.position_search import PositionSearch, SearchSettings
 from optrl.policies.cost_to_go import CostToGo
-from optrl.testbeds.building import build
 
 DEMAND = Poisson(np.array([1]), steady(np.array([[5.0]])))
 SETTINGS = SearchSettings(scenarios=4, periods=25, horizon=2, first=(4.0, 1.0, 1.0))

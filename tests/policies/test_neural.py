@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from optrl.building import build
 from optrl.demand.fit import fit
 from optrl.demand.normal import Normal
 from optrl.demand.paths import steady
@@ -15,7 +16,6 @@ from optrl.policies.neural_file import policy_shape, read_network, write_network
 from optrl.policies.neural_inputs import NeuralInputs
 from optrl.simulation.dynamics import Dynamics
 from optrl.simulation.rollout import simulate
-from optrl.testbeds.building import build
 from optrl.testing import random_instance
 
 SPACE = InputSpace(3)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from optrl_formulations.scenario_tree import ScenarioTree
 
+from optrl.building import build
 from optrl.networks.blockwise_convex import BlockwiseConvexNetwork
 from optrl.stages.stage_problem import StageState
 from optrl.stages.valued_stage import ValuedStageProblem
-from optrl.testbeds.building import build
 from optrl.values.base import ValueFunctionError
 from optrl.values.input_convex import InputConvex
 from optrl.values.state_columns import StateColumns

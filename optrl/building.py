@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
-from importlib import resources
 
 import networkx as nx
 import numpy as np
@@ -111,9 +109,3 @@ def build(
         demand=DemandTable(where, 0, np.zeros((items, len(where), 0))),
         notes=dict(notes or {}),
     )
-
-
-def results(table: str) -> list[dict[str, str]]:
-    """Rows of a table of published results in this package; lines with # name its sources."""
-    text = resources.files("optrl.testbeds").joinpath("data", f"{table}.csv").read_text("utf-8")
-    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
