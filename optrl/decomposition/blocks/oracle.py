@@ -1,0 +1,93 @@
+"""What answers prices for a block of items.
+
+An oracle is built in the process that uses it, from a recipe that can be pickled, because what it
+holds (a HiGHS object, a network on a device) often cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from optrl_formulations.network import FloatArray
+
+Plan = Mapping[str, FloatArray]
+"""What a block does, arrays by name whose first axis is the block's items. The oracles here give
+``order`` and ``serve`` (n, A, tree nodes) and ``sales``, ``unmet`` and ``on_hand`` (n, V, tree
+nodes), as in `StageSolution`."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a block of n items answers to prices.
+
+    Attributes:
+        bound: A valid lower bound by item on min over the item's plans of [cost + prices . usage],
+            shape (n,); None where the oracle claims none. Only its sum enters the bound, so an
+            oracle whose items hang together may spread it over them as it likes.
+        cost: True cost of the plan by item, without prices, shape (n,).
+        usage: What the plan uses of each resource, all items together, shape (R, P); minus the
+            capacity it is a subgradient of the Lagrangian where `bound` is exact.
+        plan: The plan itself, where it was asked for.
+    """
+
+    bound: FloatArray | None
+    cost: FloatArray
+    usage: FloatArray
+    plan: Plan | None = None
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """Answers prices for a fixed block of items."""
+
+    def answer(self, prices: FloatArray, *, plan: bool = False) -> Response:
+        """A plan that is good at these prices, and what no plan of the block can be below.
+
+        The answer must be a function of the prices alone: the same prices give the same answer,
+        whatever was asked before. Plans are never stored; the driver asks again for those it
+        averages, and a run that was killed asks again where it stood.
+
+        The plan must be feasible for each item by itself; shared capacity is the master's concern.
+
+        Args:
+            prices: Money per unit of each resource, shape (R, P), nonnegative.
+            plan: Whether the response shall hold the plan.
+
+        Raises:
+            Exception: Any; the driver names block, items and prices, and ends with the best result
+                so far.
+        """
+        ...
+
+
+@runtime_checkable
+class Recipe(Protocol):
+    """How to build an oracle; can be pickled."""
+
+    @property
+    def items(self) -> Sequence[str]:
+        """Names of the block's items, for messages."""
+        ...
+
+    def build(self) -> Oracle:
+        """Build the oracle, in the process that will use it.
+
+        Raises:
+            optrl.errors.OptrlError: If it does not apply to these items.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class OracleFailure:
+    """An oracle raised, or its process died.
+
+    Attributes:
+        block: Number of the block.
+        reason: What was raised.
+    """
+
+    block: int
+    reason: str
