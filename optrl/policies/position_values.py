@@ -91,9 +91,14 @@ class PositionValues:
         costs = UnitCosts.of(sourcing, rate)
         penalty = costs.penalty(costs.echelon_lead_time, sourcing.review)
         wanted = np.maximum(penalty, _least_penalty(costs))
-        self._price = self.shape.position * wanted + self.shape.overage * costs.overage
-        self._overage = self.shape.overage * costs.overage
-        self._inside = _echelons(sourcing)
+        self.shortage: FloatArray = self.shape.position * wanted
+        """What a unit that avoids a shortage of the position saves, shape (N, M)."""
+        self.overage: FloatArray = self.shape.overage * costs.overage
+        """What a unit too many on the way costs a period, shape (N, M)."""
+        self.underage: FloatArray = costs.underage
+        """What a unit of demand met saves where it is served, mean over demand, shape (N, M)."""
+        self.echelons: BoolArray = _echelons(sourcing)
+        """Whether a stocking node is a node or below it on primary lanes, shape (N, M, M)."""
 
     def network(self, network: Network) -> Network:
         """A network of the same items whose costs complete the values.
@@ -114,7 +119,7 @@ class PositionValues:
                 terminal[:, v] = np.where(np.isfinite(landed), landed, terminal[:, v])
         for lane in lanes.tolist():
             m = place[network.nodes[network.destination[lane]]]
-            cost = np.where(self.far[:, m], self._overage[:, m], 0.0)
+            cost = np.where(self.far[:, m], self.overage[:, m], 0.0)
             transit[:, lane, : network.lead_time[lane]] = cost[:, None]
         if network.transit_cost is not None:
             longest = max(transit.shape[2], network.transit_cost.shape[2])
@@ -132,7 +137,7 @@ class PositionValues:
             node: Position of each node of the instance in the program's network, shape (V,).
             nodes: Number of nodes of the program's network.
         """
-        width, worth = self._curves(period)
+        width, worth = self.curves(period)
         places = node[self.sourcing.stocking]
         values = []
         for value in self._safety.at(period, self.horizon, node, nodes):
@@ -147,13 +152,16 @@ class PositionValues:
             values.append(replace(near, marginal_value=near.marginal_value * self.shape.stock))
         for m in np.flatnonzero(self.far.any(axis=0)).tolist():
             members = np.zeros((len(self.far), nodes), dtype=bool)
-            item, inside = np.nonzero(self._inside[:, m] & self.far[:, [m]])
+            item, inside = np.nonzero(self.echelons[:, m] & self.far[:, [m]])
             members[item, places[inside]] = True
             values.append(StockValue(members, members, width[:, m], worth[:, m]))
         return tuple(values)
 
-    def _curves(self, period: int) -> tuple[FloatArray, FloatArray]:
-        """Widths and marginal values of positions, each of shape (N, M, H, segments)."""
+    def curves(self, period: int) -> tuple[FloatArray, FloatArray]:
+        """Widths and marginal values of positions, each of shape (N, M, H, segments).
+
+        A position is measured after the period's expected demand has left it.
+        """
         n, m = self.far.shape
         segments = len(_BREAKPOINTS)
         width = np.zeros((n, m, self.horizon, segments))
@@ -163,7 +171,6 @@ class PositionValues:
             mean = self._demand.mean(period + offset, 1)[:, :, 0]
             present = np.einsum("nd,ndm->nm", mean, self.sourcing.supplies)
             spread = np.sqrt(np.maximum(total.variance, 0.0))
-            # The position is measured after the period's expected demand has left it.
             points = np.maximum(total.mean + _BREAKPOINTS[:, None, None] * spread, present)
             points = np.concatenate([present[None], points])
             short = total.shortage(points)[0]
@@ -171,7 +178,8 @@ class PositionValues:
             saved = np.maximum(-np.diff(short, axis=0), 0.0)
             slope = np.divide(saved, step, out=np.zeros_like(saved), where=step > 1e-9)
             slope = np.minimum(slope, 1.0)
-            slope = np.maximum.accumulate(slope[::-1], axis=0)[::-1] * self._price
+            falling = np.maximum.accumulate(slope[::-1], axis=0)[::-1]
+            slope = falling * (self.shortage + self.overage)
             width[:, :, offset] = np.where(self.far, step, 0.0).transpose(1, 2, 0)
             worth[:, :, offset] = np.where(self.far, slope, 0.0).transpose(1, 2, 0)
         return width, worth
