@@ -1,0 +1,1 @@
+"""Scarce capacity shared out by prices: allocations, their prices, whole plans from both."""

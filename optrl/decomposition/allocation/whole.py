@@ -1,0 +1,61 @@
+"""Answers to prices in whole lots, with smallest quantities, fixed costs and set-ups."""
+
+from __future__ import annotations
+
+import numpy as np
+from optrl_formulations.network import FloatArray
+
+from optrl.decomposition.allocation.problem import UNGROUPED, Allocation
+
+# What lies below a multiple of a lot by less than this share of it counts as the multiple.
+_ROUNDING = 1e-6
+
+
+def respond_whole(allocation: Allocation, prices: FloatArray) -> FloatArray:
+    """Good quantities (J,) at prices (R,) that keep all limits but the resources'.
+
+    Each column weighs the multiples of its lot next to its continuous answer, and nothing at all,
+    by what they gain at these prices with fixed cost and set-up. Where a group's stock does not
+    suffice for what its columns chose, they keep to the lots below.
+    """
+    return round_whole(allocation, allocation.respond(prices), prices)
+
+
+def round_whole(allocation: Allocation, quantity: FloatArray, prices: FloatArray) -> FloatArray:
+    """Quantities (J,) next to given ones that keep all limits but the resources'; see above."""
+    columns = allocation.integers
+    if not columns.any():
+        return quantity
+    price = allocation.cost + allocation.use @ prices
+    fixed = allocation.fixed_cost + allocation.setup @ prices
+    lot = np.where(allocation.lot > 0, allocation.lot, 1.0)
+    discrete = allocation.lot > 0
+    largest = np.where(discrete, lot * np.floor(allocation.largest / lot + _ROUNDING), np.inf)
+    largest = np.minimum(largest, allocation.largest)
+    least = np.where(
+        discrete, lot * np.ceil(allocation.smallest / lot - _ROUNDING), allocation.smallest
+    )
+    below = np.where(discrete, lot * np.floor(quantity / lot + _ROUNDING), quantity)
+    above = np.where(discrete & (quantity > below + _ROUNDING * lot), below + lot, below)
+    held = allocation.curves.value(allocation.position)
+
+    def net(tried: FloatArray) -> FloatArray:
+        worth = allocation.curves.value(allocation.position + tried) - held - price * tried
+        possible = (tried <= largest) & (tried >= least)
+        return np.where(tried > 0, np.where(possible, worth - fixed, -np.inf), 0.0)
+
+    chosen = np.zeros_like(quantity)
+    best = np.zeros_like(quantity)
+    for tried in (np.where(below > 0, np.maximum(below, least), 0.0), np.maximum(above, least)):
+        gained = np.where(quantity > 0, net(tried), -np.inf)
+        chosen = np.where(gained > best, tried, chosen)
+        best = np.maximum(best, gained)
+    chosen = np.where(columns, chosen, quantity)
+    short = allocation.drawn(chosen) > allocation.stock + 1e-9 * (1 + allocation.stock)
+    if not short.any():
+        return chosen
+    # Lots below a continuous answer, which the stock suffices for, less what is too small.
+    kept = np.where(net(below) > 0, below, 0.0)
+    inside = columns & (allocation.group != UNGROUPED)
+    inside &= short[np.maximum(allocation.group, 0)]
+    return np.where(inside, kept, chosen)
