@@ -174,6 +174,15 @@ class Highs:
         status = self._highs.setSolution(len(known), known, x[known])
         self._accepted(status, "set a first solution")
 
+    def basis(self) -> Any:
+        """The basis of the last run, to be given to `set_basis`."""
+        return self._highs.getBasis()
+
+    def set_basis(self, basis: Any) -> None:
+        """Start the next run from a basis; what earlier runs left is dropped first."""
+        self._highs.clearSolver()
+        self._accepted(self._highs.setBasis(basis), "set a basis")
+
     def forget(self) -> None:
         """Drop basis and solution, so that the next run starts cold."""
         self._highs.clearSolver()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from optrl_formulations.linear_program import Block, LinearProgram
@@ -52,6 +53,7 @@ class LoadedProgram:
         if not scaling:
             self._highs.set_options(simplex_scale_strategy=0)
         self._highs.pass_program(self._solved)
+        self._kept: Any = None
 
     @property
     def solved(self) -> LinearProgram:
@@ -171,6 +173,22 @@ class LoadedProgram:
             rows={**self._solved.rows, name: block},
         )
         return block
+
+    def keep_basis(self) -> None:
+        """Keep the basis of the last solve for `start_from_kept`."""
+        self._kept = self._highs.basis()
+
+    def start_from_kept(self) -> None:
+        """Start the next solve from the basis kept, as if nothing had been solved since.
+
+        What is found then depends on the numbers loaded alone, not on earlier solves.
+
+        Raises:
+            PushError: If none was kept.
+        """
+        if self._kept is None:
+            raise PushError("no basis was kept: call keep_basis after a solve")
+        self._highs.set_basis(self._kept)
 
     @property
     def _sign(self) -> float:

@@ -1,0 +1,1 @@
+"""Masters, one file each."""

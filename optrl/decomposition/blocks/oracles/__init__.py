@@ -1,0 +1,1 @@
+"""Oracles, one file each."""

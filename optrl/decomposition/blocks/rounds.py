@@ -1,0 +1,159 @@
+"""One round of questions: every block is asked at the same prices, answers are added up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from optrl_formulations.network import FloatArray, IntArray
+
+from optrl.decomposition.blocks.checking import nonsense
+from optrl.decomposition.blocks.coupling import Coupling
+from optrl.decomposition.blocks.engine import Answer, Engine
+from optrl.decomposition.blocks.events import Failed
+from optrl.decomposition.blocks.oracle import OracleFailure, Plan, Recipe
+
+
+@dataclass(frozen=True)
+class Round:
+    """Sums over the blocks of each group.
+
+    Attributes:
+        cost: True cost, shape (G,).
+        usage: On the rows that exist, shape (G, K).
+        bound: Lagrangian value, -inf where an oracle claims no bound.
+        oracle_seconds: Processor time of the oracles.
+    """
+
+    cost: FloatArray
+    usage: FloatArray
+    bound: float
+    oracle_seconds: float
+
+
+class OutOfTimeError(Exception):
+    """Time was over before all blocks had answered; never leaves the driver."""
+
+
+class Asking:
+    """The blocks behind an engine."""
+
+    def __init__(
+        self, engine: Engine, recipes: Sequence[Recipe], coupling: Coupling, groups: int
+    ) -> None:
+        """Hold blocks in groups of nearly equal size.
+
+        Args:
+            engine: Already begun with the recipes.
+            recipes: Of the blocks.
+            coupling: Capacities.
+            groups: At most as many as blocks.
+        """
+        self._engine, self._recipes, self._coupling = engine, recipes, coupling
+        self.group: IntArray = np.arange(len(recipes)) * groups // len(recipes)
+        self.groups = groups
+        sizes = [len(recipe.items) for recipe in recipes]
+        self.first_item = np.concatenate([[0], np.cumsum(sizes)])
+
+    def answers(
+        self,
+        prices: FloatArray,
+        blocks: Sequence[int],
+        deadline: float,
+        told: Callable[[int], None],
+        *,
+        plan: bool = False,
+    ) -> list[Answer] | Failed:
+        """All answers in the order of the blocks, or the first failure.
+
+        Raises:
+            OutOfTimeError: At the deadline (of `time.perf_counter`).
+        """
+        found: dict[int, Answer] = {}
+        coming = self._engine.ask(prices, blocks, plan=plan)
+        for answer in coming:
+            if isinstance(answer, OracleFailure):
+                return self._failed(answer.block, prices, answer.reason)
+            items = len(self._recipes[answer.block].items)
+            wrong = nonsense(answer.response, prices, items)
+            if wrong is not None:
+                return self._failed(answer.block, prices, wrong)
+            found[answer.block] = answer
+            told(len(found))
+            if time.perf_counter() > deadline and len(found) < len(blocks):
+                raise OutOfTimeError
+        missing = [block for block in blocks if block not in found]
+        if missing:
+            return self._failed(missing[0], prices, "the engine gave no answer for it")
+        # In the order of blocks, since sums depend on it and engines answer in any.
+        return [found[block] for block in blocks]
+
+    def round(
+        self, prices: FloatArray, deadline: float, told: Callable[[int], None]
+    ) -> Round | Failed:
+        """Ask all blocks.
+
+        Raises:
+            OutOfTimeError: At the deadline.
+        """
+        blocks = range(len(self._recipes))
+        answers = self.answers(prices, blocks, deadline, told)
+        if isinstance(answers, Failed):
+            return answers
+        cost, usage = np.zeros(self.groups), np.zeros((self.groups, *prices.shape))
+        bound, seconds = -self._coupling.value(prices), 0.0
+        for answer in answers:
+            group, response = self.group[answer.block], answer.response
+            cost[group] += response.cost.sum()
+            usage[group] += response.usage
+            bound += -np.inf if response.bound is None else float(response.bound.sum())
+            seconds += answer.seconds
+        return Round(cost, self._coupling.flat(usage), bound, seconds)
+
+    def average(
+        self, prices: Sequence[FloatArray], weights: FloatArray, told: Callable[[int], None]
+    ) -> tuple[Plan, float, FloatArray] | Failed:
+        """Plans asked for again and averaged: plan of all items, its cost, its usage (K,).
+
+        Args:
+            prices: Of each round, shape (R, P).
+            weights: Of rounds and groups, shape (M, G).
+            told: Called with the answers so far.
+        """
+        total: dict[str, FloatArray] = {}
+        cost, usage, so_far = 0.0, np.zeros(self._coupling.shape), 0
+        for asked, weight in zip(prices, weights[:, self.group], strict=True):
+            blocks = np.flatnonzero(weight > 0).tolist()
+            # A few at a time, so that no more plans than these are held beside the average.
+            for first in range(0, len(blocks), _AT_ONCE):
+                chosen = blocks[first : first + _AT_ONCE]
+                answers = self.answers(asked, chosen, np.inf, lambda k: None, plan=True)
+                if isinstance(answers, Failed):
+                    return answers
+                for answer in answers:
+                    share, response = weight[answer.block], answer.response
+                    if response.plan is None:
+                        return self._failed(
+                            answer.block, asked, "it gave no plan when asked for it"
+                        )
+                    self._add(total, response.plan, answer.block, share)
+                    cost += share * float(response.cost.sum())
+                    usage += share * response.usage
+                so_far += len(chosen)
+                told(so_far)
+        return total, cost, self._coupling.flat(usage)
+
+    def _add(self, total: dict[str, FloatArray], plan: Plan, block: int, share: float) -> None:
+        here = slice(self.first_item[block], self.first_item[block + 1])
+        for name, part in plan.items():
+            if name not in total:
+                total[name] = np.zeros((int(self.first_item[-1]), *part.shape[1:]))
+            total[name][here] += share * part
+
+    def _failed(self, block: int, prices: FloatArray, reason: str) -> Failed:
+        return Failed(block, tuple(self._recipes[block].items), prices, reason)
+
+
+_AT_ONCE = 64
