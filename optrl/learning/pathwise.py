@@ -7,7 +7,8 @@ Adam.
 Every `restart` updates all paths begin anew. The learning rate follows one cycle.
 
 Lots, minimum quantities and fixed costs have gradients of zero and are left out while learning; the
-policy rounds its orders to lots when it plays.
+policy rounds its orders to lots when it plays. Where a lot is much of an order, `lots` learns with
+orders as they are played (`optrl.learning.whole_lots`).
 
 Source: Glasserman & Tayur (1995), Sensitivity analysis for base-stock levels in multiechelon
 production-inventory systems, Management Science 41(2); Alvo, Russo & Kanoria (2023), Neural
@@ -33,6 +34,7 @@ from optrl.learning.gradient_steps import GradientSteps
 from optrl.learning.simulated_systems import SimulatedSystems
 from optrl.learning.state import generator_numbers, restore_generator
 from optrl.learning.training_instance import TrainingInstance, training_instance
+from optrl.learning.whole_lots import WholeLotSystems
 from optrl.networks.graph_policy import PolicyNetwork
 from optrl.networks.separate_policies import SeparatePolicies
 from optrl.policies.neural import NeuralPolicy
@@ -61,6 +63,8 @@ class PathwiseSettings(LearnerSettings):
         periods: Periods of an update, where the instance is endless.
         restart: Updates after which all paths begin anew, where the instance is endless.
         spread: Whether they begin with shares from 0 to 1 of the instance's first stock.
+        lots: Whether orders are in whole lots while learning, with gradients from rollouts of
+            `periods` (about three lead times do); where the instance is endless.
         learning_rate: Largest of the cycle.
         rise: Share of the updates in which it rises.
         clip: Largest norm of the gradient.
@@ -83,6 +87,7 @@ class PathwiseSettings(LearnerSettings):
     periods: int = 40
     restart: int = 50
     spread: bool = False
+    lots: bool = False
     learning_rate: float = 5e-3
     rise: float = 0.2
     clip: float = 1.0
@@ -221,24 +226,26 @@ class Pathwise:
 
     def _begin_round(self) -> None:
         """Let all paths begin anew, in systems drawn anew where there are many."""
-        settings, drawn = self._settings, self._draw()
+        drawn = self._draw()
         if len(drawn) == len(self._systems) and all(
             each.training is training for each, training in zip(self._systems, drawn, strict=True)
         ):
             for each in self._systems:
                 each.restart()
             return
-        self._systems = [
-            SimulatedSystems(
-                training,
-                self.network,
-                self._space,
-                paths=settings.paths,
-                endless=self._subject.endless,
-                spread=settings.spread,
+        self._systems = [self._simulated(training) for training in drawn]
+
+    def _simulated(self, training: TrainingInstance) -> SimulatedSystems:
+        """A training instance with the policy in it."""
+        settings, network, space = self._settings, self.network, self._space
+        paths, spread, endless = settings.paths, settings.spread, self._subject.endless
+        if not settings.lots:
+            return SimulatedSystems(
+                training, network, space, paths=paths, endless=endless, spread=spread
             )
-            for training in drawn
-        ]
+        if not endless:
+            raise TrainingError("lots: rollouts look past any end; learn without `lots`")
+        return WholeLotSystems(training, network, space, paths=paths, spread=spread)
 
     def validate(self) -> float:
         """Cost a period on fixed paths, orders in lots."""

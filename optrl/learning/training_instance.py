@@ -47,7 +47,7 @@ def training_instance(instance: Instance, demand: DemandModel) -> TrainingInstan
     out, are systems of their own, unless resources or joint fixed costs couple the items.
     """
     network = instance.network
-    part, count = _parts(instance)
+    part, count = parts(instance)
     unit = _unit(instance, demand, part, count)
     if Dynamics.couples_items(instance):
         unit = np.full(unit.shape, unit.mean())
@@ -71,7 +71,7 @@ def training_instance(instance: Instance, demand: DemandModel) -> TrainingInstan
     return TrainingInstance(instance, demand, replace(instance, network=relaxed), systems, unit)
 
 
-def _parts(instance: Instance) -> tuple[IntArray, int]:
+def parts(instance: Instance) -> tuple[IntArray, int]:
     """Part of the network that each node belongs to, shape (V,), and how many hold stock."""
     network = instance.network
     graph = network.graph.to_undirected()

@@ -107,20 +107,22 @@ SMALL = {
 }
 
 
+@pytest.mark.parametrize("lots", [False, True])
 @pytest.mark.parametrize("kind", [Pathwise, Generalist])
-def test_a_restored_learner_ends_with_the_same_weights(kind):
+def test_a_restored_learner_ends_with_the_same_weights(kind, lots):
     """To the last bit, wherever it was interrupted, between and within rounds."""
-    whole = small(kind, **SMALL[kind])
+    told = SMALL[kind] | {"lots": lots}
+    whole = small(kind, **told)
     for _ in range(whole.total):
         whole.update()
     for cut in (3, 4, 5):
-        first = small(kind, **SMALL[kind])
+        first = small(kind, **told)
         for _ in range(cut):
             first.update()
         state = first.state()
         kept = {name: tensor.clone() for name, tensor in state.tensors.items()}
         first.validate()
-        second = small(kind, **SMALL[kind])
+        second = small(kind, **told)
         assert second.state().tensors.keys() == kept.keys()
         second.restore(TrainingState(kept, dict(state.numbers)))
         for _ in range(whole.total - cut):
