@@ -32,6 +32,7 @@ from optrl_formulations.network import BoolArray, FloatArray, IntArray, Network
 from optrl_formulations.replenishment_data import StockValue
 
 from optrl.demand.base import DemandModel
+from optrl.demand.lead_time import TotalDemand
 from optrl.errors import OptrlError
 from optrl.instance import Instance
 from optrl.policies.critical_ratio import UnitCosts
@@ -156,6 +157,10 @@ class PositionValues:
             members[item, places[inside]] = True
             values.append(StockValue(members, members, width[:, m], worth[:, m]))
         return tuple(values)
+
+    def covered(self, period: int) -> TotalDemand:
+        """Demand that the position of each node must cover after the orders of a period."""
+        return self._window.at(period)
 
     def curves(self, period: int) -> tuple[FloatArray, FloatArray]:
         """Widths and marginal values of positions, each of shape (N, M, H, segments).
