@@ -97,9 +97,9 @@ class SinglePlaces:
         self, items: int, grid: FloatArray, unmet: Unmet, generator: np.random.Generator
     ) -> TrainingInstance:
         shape = (items, len(self.lead_times))
-        mean = _log_uniform(self.mean, shape, generator)
-        ratio = _log_uniform(self.cost_ratio, shape, generator)
-        size = _log_uniform(self.size, shape, generator)
+        mean = log_uniform(self.mean, shape, generator)
+        ratio = log_uniform(self.cost_ratio, shape, generator)
+        size = log_uniform(self.size, shape, generator)
         kind = generator.random(shape)
         size = np.where(kind < 0.35, np.inf, np.where(kind < 0.5, 1.0, size))
         known = len(grid)
@@ -142,7 +142,8 @@ def single_places(
     )
 
 
-def _log_uniform(
+def log_uniform(
     bounds: tuple[float, float], shape: tuple[int, ...], generator: np.random.Generator
 ) -> FloatArray:
+    """Numbers between two bounds whose logarithms are uniform."""
     return np.exp(generator.uniform(np.log(bounds[0]), np.log(bounds[1]), shape))
