@@ -113,8 +113,9 @@ except InstanceError as error:
 # %%
 # The plan
 # --------
-# The default policy, ``lookahead``, solves the whole horizon as one linear program on expected
-# demand, with a value for safety stock. The tables show what the order of events makes of it.
+# The default policy, ``cost_to_go``, solves the whole horizon as one linear program on expected
+# demand, with values for safety stock and for what comes after the horizon. The tables show what
+# the order of events makes of it.
 
 instance = from_graph(
     graph, items, demand, stock=stock, pipeline=pipeline, resources=resources, **settings

@@ -24,7 +24,7 @@ def plan(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Instance folder.")],
     policy: Annotated[
         str, typer.Option(metavar="NAME", help="How to plan; see 'optrl policies'.")
-    ] = "lookahead",
+    ] = "cost_to_go",
     out: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Where to write the plan; nothing is written without it."),
@@ -36,14 +36,21 @@ def plan(
         float | None, typer.Option(min=0.0, metavar="SECONDS", help="For the solver.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For policies that sample.")] = 0,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain/--no-explain",
+            help="Plan once more without shared limits, for the items that they displace.",
+        ),
+    ] = True,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Plan what to buy, move, hold and serve over the horizon.
 
-    With --out the tables orders, serving, stock, service and prices, summary.json and network.png
-    appear there as one folder, or nothing does. The plan is checked by a routine that does not
-    know the model; where it breaks a row the exit code is 1. Ctrl-C stops a long integer program
-    at its best solution, which is printed and written, with exit code 130.
+    With --out the tables orders, serving, stock, service, prices and displaced, summary.json and
+    network.png appear there as one folder, or nothing does. The plan is checked by a routine that
+    does not know the model; where it breaks a row the exit code is 1. Ctrl-C stops a long integer
+    program at its best solution, which is printed and written, with exit code 130.
     """
     console = messages()
     with console.status("reading"):
@@ -58,7 +65,14 @@ def plan(
             refuse_other_folder(out)
         instance = load(folder)
     with progress_line(console) as progress:
-        made = make_plan(instance, policy, seed=seed, time_limit=time_limit, progress=progress)
+        made = make_plan(
+            instance,
+            policy,
+            seed=seed,
+            explain=explain,
+            time_limit=time_limit,
+            progress=progress,
+        )
     if out is not None:
         with console.status("writing"):
             write_plan(made, out, table_format.value)

@@ -13,6 +13,7 @@ from optrl.planning.plan import Plan
 
 _RESOURCES_SHOWN = 20
 _VIOLATIONS_SHOWN = 10
+_ITEMS_SHOWN = 2
 
 
 def print_plan(plan: Plan) -> None:
@@ -73,6 +74,9 @@ def _resources(console: Console, summary: dict[str, Any]) -> None:
         table.add_column("one more unit saves up to", justify="right")
         table.add_column("in", justify="right")
     table.add_column(f"binds in {summary['period']}s", overflow="fold")
+    explained = binding[0]["displaced"] is not None
+    if explained:
+        table.add_column("displaces most", overflow="fold")
     for row in binding[:_RESOURCES_SHOWN]:
         price = row["largest_price"]
         saved = ["" if price is None else f"{price:,.4g} {summary['money']}"]
@@ -83,11 +87,17 @@ def _resources(console: Console, summary: dict[str, Any]) -> None:
             str(len(row["periods"])),
             *(saved if priced else ()),
             compact_periods(row["periods"]),
+            *((_displaced(row["displaced"]),) if explained else ()),
         )
     console.print(table)
     more = len(binding) - _RESOURCES_SHOWN
     if more > 0:
         console.print(f"and {more} more resources")
+
+
+def _displaced(items: list[dict[str, Any]]) -> str:
+    shown = [f"{each['item']} ({each['missed']:,.4g})" for each in items[:_ITEMS_SHOWN]]
+    return ", ".join(shown) or "nothing"
 
 
 def _verification(console: Console, plan: Plan) -> None:
@@ -120,9 +130,13 @@ def _program(console: Console, summary: dict[str, Any]) -> None:
             "no program was solved: this policy decides by a rule, so there are no prices"
         )
         return
+    count = program["programs"]
+    console.print(f"planned by {program['method']}", soft_wrap=True)
     console.print(
-        f"program of {program['columns']:,} columns and {program['rows']:,} rows: "
-        f"{program['status']}, gap {program['gap']:.2%}, {program['seconds']:.1f} s",
+        ("program" if count == 1 else f"{count} programs, each")
+        + f" of {program['columns']:,} columns and {program['rows']:,} rows: "
+        f"{program['status']}, {'' if count == 1 else 'largest '}gap {program['gap']:.2%}, "
+        f"{program['seconds']:.1f} s",
         soft_wrap=True,
     )
     if summary["cut"]:

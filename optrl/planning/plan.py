@@ -21,14 +21,15 @@ from optrl_formulations.network import FloatArray, NodeKind
 from optrl.demand.base import DemandModel
 from optrl.demand.fit import fit
 from optrl.instance import Instance
+from optrl.planning.displacement import displaced_table, no_displacement, without_limits
 from optrl.planning.plan_tables import PlanTables, flow_table, node_table, price_table
-from optrl.planning.summary import summarize
+from optrl.planning.summary import binding_rows, summarize
 from optrl.planning.verification import Verification, verify
 from optrl.policies import find
 from optrl.policies.base import PlanningPolicy, ProgramReport
 from optrl.policies.planned import PlannedDecisions
 from optrl.simulation.rollout import simulate
-from optrl.simulation.trajectory import Trajectory
+from optrl.simulation.trajectory import Detail, Trajectory
 from optrl.solver.highs import Progress
 
 
@@ -44,6 +45,7 @@ class Plan:
         terminal_value: Value of what is left at the end, discounted.
         cut: Quantity that the order of events cut from the planned flows, by reason: zero but for
             rounding where plan and order of events agree.
+        explained: Whether `tables` say which items shared limits displace.
         program: What the solver reported, or None where the policy solves no program.
         verification: The independent check of every row.
         seconds: Time to plan, reading and writing excluded.
@@ -55,6 +57,7 @@ class Plan:
     cost: Mapping[str, float]
     terminal_value: float
     cut: Mapping[str, float]
+    explained: bool
     program: ProgramReport | None
     verification: Verification
     seconds: float
@@ -71,10 +74,11 @@ class Plan:
 
 def plan(
     instance: Instance,
-    policy: str = "lookahead",
+    policy: str = "cost_to_go",
     *,
     demand: DemandModel | None = None,
     seed: int = 0,
+    explain: bool = True,
     time_limit: float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
@@ -87,6 +91,8 @@ def plan(
         policy: Name of a policy (`optrl.policies.names`).
         demand: What is believed about demand; fitted from the instance when None.
         seed: For policies that sample.
+        explain: Whether to plan once more without shared limits where some bind, for the items
+            that they displace.
         time_limit: Seconds for the solver.
         progress: Called with the state of a long MIP.
 
@@ -96,18 +102,27 @@ def plan(
     started = time.perf_counter()
     certain = replace(instance, arrivals=())
     believed = fit(instance) if demand is None else demand
-    kind = find(policy)
-    decider = kind.fit(certain, believed, seed=seed)
     path = believed.mean(instance.start, instance.horizon)
-    program: ProgramReport | None = None
-    player: Any = decider
-    if isinstance(decider, PlanningPolicy):
-        flows, program = decider.plan(time_limit=time_limit, progress=progress)
-        player = PlannedDecisions(flows)
-    trajectory = simulate(
-        certain, player, path[None], seed=seed, dtype=torch.float64, record="full"
-    )
+
+    def play(wanted: Instance) -> tuple[Trajectory, ProgramReport | None]:
+        player: Any = find(policy).fit(wanted, believed, seed=seed)
+        program: ProgramReport | None = None
+        if isinstance(player, PlanningPolicy):
+            flows, program = player.plan(time_limit=time_limit, progress=progress)
+            player = PlannedDecisions(flows)
+        run = simulate(wanted, player, path[None], seed=seed, dtype=torch.float64, record="full")
+        return run, program
+
+    trajectory, program = play(certain)
     tables = _tables(certain, trajectory, path, program)
+    interrupted = program is not None and program.status == "interrupted"
+    explained = explain and not interrupted
+    if explained and binding_rows(tables.prices).height:
+        free, _ = play(without_limits(certain))
+        displaced = displaced_table(
+            certain, tables.prices, _detail_of(trajectory), _detail_of(free)
+        )
+        tables = replace(tables, displaced=displaced)
     discount = instance.network.discount ** np.arange(instance.horizon)
     cost = {kind: float(values[0].numpy() @ discount) for kind, values in trajectory.cost.items()}
     end = instance.network.discount**instance.horizon
@@ -118,6 +133,7 @@ def plan(
         cost=cost,
         terminal_value=float(trajectory.terminal_value[0]) * end,
         cut={reason: float(values.sum()) for reason, values in trajectory.cut.items()},
+        explained=explained,
         program=program,
         verification=verify(certain, tables),
         seconds=time.perf_counter() - started,
@@ -128,9 +144,7 @@ def _tables(
     instance: Instance, trajectory: Trajectory, path: FloatArray, program: ProgramReport | None
 ) -> PlanTables:
     network = instance.network
-    detail = trajectory.detail
-    if detail is None:
-        raise ValueError("a plan's tables need a rollout recorded in full")
+    detail = _detail_of(trajectory)
     nodes = instance.demand.nodes
     dense = np.zeros((3, len(network.items), len(network.nodes), instance.horizon))
     for row, values in enumerate((path, detail.sold[0].numpy(), detail.short[0].numpy())):
@@ -151,4 +165,12 @@ def _tables(
             trajectory.resource_use[0].numpy(),
             None if program is None else program.prices,
         ),
+        displaced=no_displacement(),
     )
+
+
+def _detail_of(trajectory: Trajectory) -> Detail:
+    """What a rollout recorded in full."""
+    if trajectory.detail is None:
+        raise ValueError("a plan's tables need a rollout recorded in full")
+    return trajectory.detail

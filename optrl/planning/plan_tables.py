@@ -25,6 +25,9 @@ class PlanTables:
         service: item, node, period, demand, served, unmet (lost, or waiting under backorders).
         prices: resource, period, capacity, used, price (cost saved by one more unit; null where
             the policy solves no program).
+        displaced: resource, item, period, wanted, planned: where a resource binds, items that
+            would use more of it without shared limits (`optrl.planning.displacement`), in
+            capacity units; no rows where that was not asked for.
     """
 
     orders: pl.DataFrame
@@ -32,6 +35,7 @@ class PlanTables:
     stock: pl.DataFrame
     service: pl.DataFrame
     prices: pl.DataFrame
+    displaced: pl.DataFrame
 
 
 def flow_table(instance: Instance, lanes: IntArray, quantity: FloatArray) -> pl.DataFrame:
@@ -42,7 +46,7 @@ def flow_table(instance: Instance, lanes: IntArray, quantity: FloatArray) -> pl.
     ends = names[lanes[lane]]
     return pl.DataFrame(
         {
-            "item": _take(network.items, item),
+            "item": names_at(network.items, item),
             "origin": pl.Series(ends[:, 0].tolist(), dtype=pl.String),
             "destination": pl.Series(ends[:, 1].tolist(), dtype=pl.String),
             "period": instance.start + period.astype(np.int64),
@@ -58,8 +62,8 @@ def node_table(instance: Instance, nodes: IntArray, values: dict[str, FloatArray
     grid = np.meshgrid(np.arange(len(network.items)), nodes, np.arange(periods), indexing="ij")
     item, node, period = (axis.ravel() for axis in grid)
     columns: dict[str, pl.Series | FloatArray] = {
-        "item": _take(network.items, item),
-        "node": _take(network.nodes, node),
+        "item": names_at(network.items, item),
+        "node": names_at(network.nodes, node),
         "period": pl.Series(instance.start + period.astype(np.int64)),
     }
     columns |= {name: array[item, node, period] for name, array in values.items()}
@@ -76,7 +80,7 @@ def price_table(instance: Instance, used: FloatArray, price: FloatArray | None) 
     names = np.repeat(np.arange(resources), periods)
     return pl.DataFrame(
         {
-            "resource": _take(tuple(r.name for r in network.resources), names),
+            "resource": names_at(tuple(r.name for r in network.resources), names),
             "period": pl.Series(
                 np.tile(np.arange(instance.start, instance.start + periods), resources)
             ),
@@ -89,7 +93,8 @@ def price_table(instance: Instance, used: FloatArray, price: FloatArray | None) 
     )
 
 
-def _take(names: tuple[str, ...], index: IntArray) -> pl.Series:
+def names_at(names: tuple[str, ...], index: IntArray) -> pl.Series:
+    """Names by position."""
     return (
         pl.Series(names, dtype=pl.String).gather(index)
         if len(index)

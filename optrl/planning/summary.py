@@ -22,15 +22,18 @@ CUT_TOLERANCE = 1e-3
 
 _AT_LIMIT = 1 - 1e-6
 _VIOLATIONS_LISTED = 20
+_ITEMS_LISTED = 5
 
 
 def summarize(plan: Plan) -> dict[str, Any]:
     """Key figures of a plan.
 
     ``fill_rate`` is demand met in its own period over demand, None without demand.
-    ``binding_resources`` are those of `binding_resources`.
+    ``binding_resources`` are those of `binding_resources`, each with the items that it holds back
+    most (`optrl.planning.displacement`; None where that was not asked for).
     """
     instance, tables, verification = plan.instance, plan.tables, plan.verification
+    held_back = most_displaced(tables.displaced)
     return {
         "kind": KIND,
         "optrl": __version__,
@@ -48,7 +51,10 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "fill_rate": fill_rate(tables.service),
         "ordered": float(tables.orders["quantity"].sum()),
         "orders": tables.orders.height,
-        "binding_resources": binding_resources(tables.prices),
+        "binding_resources": [
+            row | {"displaced": held_back.get(row["resource"], []) if plan.explained else None}
+            for row in binding_resources(tables.prices)
+        ],
         "program": None if plan.program is None else plan.program.as_dict(),
         "cut": {reason: amount for reason, amount in plan.cut.items() if amount > CUT_TOLERANCE},
         "verified": {
@@ -84,15 +90,8 @@ def binding_resources(prices: pl.DataFrame) -> list[dict[str, Any]]:
         period), all three None without prices, and ``over_capacity``, the periods in which storage
         overflows at a cost.
     """
-    used_up = (pl.col("used") >= _AT_LIMIT * pl.col("capacity")) & (pl.col("used") > 0)
-    over = pl.col("used") * _AT_LIMIT > pl.col("capacity")
-    marked = prices.with_columns(
-        binds=pl.col("price").is_null() & used_up | (pl.col("price") > SMALLEST_PRICE),
-        over=over,
-    )
     found = (
-        marked.with_columns(binds=pl.col("binds").fill_null(value=False) | pl.col("over"))
-        .filter("binds")
+        binding_rows(prices)
         .group_by("resource", maintain_order=True)
         .agg(
             pl.col("period").alias("periods"),
@@ -111,3 +110,31 @@ def binding_resources(prices: pl.DataFrame) -> list[dict[str, Any]]:
         if row["largest_price"] is None:
             row["largest_price_period"] = None
     return rows
+
+
+def binding_rows(prices: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the table of prices where a resource binds; ``over`` tells overflowing storage."""
+    used_up = (pl.col("used") >= _AT_LIMIT * pl.col("capacity")) & (pl.col("used") > 0)
+    over = pl.col("used") * _AT_LIMIT > pl.col("capacity")
+    marked = prices.with_columns(
+        binds=pl.col("price").is_null() & used_up | (pl.col("price") > SMALLEST_PRICE),
+        over=over,
+    )
+    return marked.with_columns(
+        binds=pl.col("binds").fill_null(value=False) | pl.col("over")
+    ).filter("binds")
+
+
+def most_displaced(displaced: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """By resource the items that it holds back most, with the capacity units they miss."""
+    missed = (
+        displaced.group_by("resource", "item", maintain_order=True)
+        .agg((pl.col("wanted") - pl.col("planned")).sum().alias("missed"))
+        .sort("missed", descending=True, maintain_order=True)
+        .group_by("resource", maintain_order=True)
+        .head(_ITEMS_LISTED)
+    )
+    return {
+        str(name): group.select("item", "missed").to_dicts()
+        for (name,), group in missed.group_by("resource", maintain_order=True)
+    }

@@ -38,23 +38,27 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class ProgramReport:
-    """What solving a plan's program gave.
+    """What solving a plan's program, or its programs one after the other, gave.
 
     Attributes:
-        status: Of the solver.
-        objective: Value of the plan's program, which may hold terms beyond cost.
-        bound: Best bound of that program.
-        gap: Relative gap between the two.
-        seconds: Solving time.
+        method: How the plan was made, in words.
+        programs: How many programs were solved.
+        status: Of the solver; of several programs, that of the one with the largest gap.
+        objective: Value of the one program, which may hold terms beyond cost; None for several.
+        bound: Best bound of the one program; None for several.
+        gap: Relative gap between the two; the largest.
+        seconds: Solving time of all.
         columns: Size of the program.
         rows: Size of the program.
         prices: Price of each resource and period, shape (R, T).
         warnings: Numerical trouble the solver reported.
     """
 
+    method: str
+    programs: int
     status: str
-    objective: float
-    bound: float
+    objective: float | None
+    bound: float | None
     gap: float
     seconds: float
     columns: int

@@ -21,6 +21,7 @@ programs); two-stage sampling as in `optrl.policies.two_stage`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -35,11 +36,16 @@ from optrl.demand.base import DemandModel
 from optrl.errors import OptrlError
 from optrl.instance import Instance
 from optrl.networks.tensor_file import check_same_form, read_tensor_file, write_tensor_file
+from optrl.policies.base import ProgramReport
+from optrl.policies.horizon_plan import PLANNED_AT_ONCE, needs_whole_horizon, plan_horizon
 from optrl.policies.lookahead import elastic, serving_first
+from optrl.policies.planned import PlannedFlows
 from optrl.policies.position_values import PositionValues, Shape
+from optrl.policies.rolled_plan import StageDecision, first_prices, roll
 from optrl.simulation.state import Decision, State
+from optrl.solver.highs import Progress
 from optrl.stages.coarse import CoarseView
-from optrl.stages.stage_problem import StageProblem
+from optrl.stages.stage_problem import StageProblem, StageSolution
 from optrl.stages.valued_stage import ValuedStageProblem
 from optrl.values.base import ValueFunction
 from optrl.values.files import load_value, save_value
@@ -62,8 +68,33 @@ class Ending(Protocol):
         """The instance with customers merged."""
         ...
 
-    def problem(self, tree: ScenarioTree) -> StageProblem:
-        """The stage problem over a tree."""
+    @property
+    def instance(self) -> Instance:
+        """The instance."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """What it is, in words for a plan's report."""
+        ...
+
+    def problem(self, tree: ScenarioTree, *, strict: bool = False) -> StageProblem:
+        """The stage problem over a tree.
+
+        Args:
+            tree: What is known when.
+            strict: Whether storage limits, service levels and frozen orders are kept as they
+                stand; a decision amid random demand takes them elastically, since it is needed
+                also where demand has broken them already.
+        """
+        ...
+
+    def prices(self, problem: StageProblem, solved: StageSolution) -> FloatArray:
+        """Prices of the resources in true money by tree node, shape (R, tree nodes)."""
+        ...
+
+    def lasting(self, horizon: int) -> Ending:
+        """The same at the end of programs of another horizon."""
         ...
 
     def stock_values(self, period: int) -> tuple[StockValue, ...]:
@@ -89,15 +120,32 @@ class PositionEnding:
         self, instance: Instance, demand: DemandModel, horizon: int, shape: Shape | None = None
     ) -> None:
         """See the class."""
+        self.instance, self._demand = instance, demand
         self._values = PositionValues(instance, demand, horizon, shape)
         weight = demand.mean(instance.start, max(1, instance.horizon)).mean(axis=2)
         first = serving_first(instance, self._values.sourcing)
         self.view = CoarseView.of(first, weight, ranks=_RANKS)
 
-    def problem(self, tree: ScenarioTree) -> StageProblem:
+    @property
+    def about(self) -> str:
+        """By rule or searched."""
+        how = "by rule, not trained" if self._values.shape == Shape() else "trained"
+        return f"values of inventory positions, {how}"
+
+    def problem(self, tree: ScenarioTree, *, strict: bool = False) -> StageProblem:
         """The stage problem on the network with the values' own costs."""
-        network = self._values.network(elastic(self.view.aggregation.network))
-        return self.view.problem(tree, network)
+        network = self.view.aggregation.network
+        network = self._values.network(network if strict else elastic(network))
+        return self.view.problem(tree, network, "fixed" if strict else "fixed_if_possible")
+
+    def prices(self, problem: StageProblem, solved: StageSolution) -> FloatArray:
+        """With the true shortage costs, which the program raises to have demand served first."""
+        true = self.view.with_shortage_cost(self.instance.network)
+        return problem.price(solved, true).prices()
+
+    def lasting(self, horizon: int) -> PositionEnding:
+        """The same shape over another horizon."""
+        return PositionEnding(self.instance, self._demand, horizon, self._values.shape)
 
     def stock_values(self, period: int) -> tuple[StockValue, ...]:
         """Values of positions and of stock against forecast error."""
@@ -134,25 +182,39 @@ class ValueEnding:
     ) -> None:
         """See the class."""
         columns.check_fits(instance.network)
-        self.value, self.columns = value, columns
+        self.instance, self.value, self.columns = instance, value, columns
         weight = demand.mean(instance.start, max(1, instance.horizon)).mean(axis=2)
         self.view = CoarseView.of(instance, weight, ranks=_RANKS)
 
-    def problem(self, tree: ScenarioTree) -> StageProblem:
+    @property
+    def about(self) -> str:
+        """Its class and size."""
+        return f"learned value function ({type(self.value).__name__}, {self.value.size} arguments)"
+
+    def problem(self, tree: ScenarioTree, *, strict: bool = False) -> StageProblem:
         """The stage problem with the value function in it."""
         view = self.view
+        network = view.aggregation.network
         return ValuedStageProblem(
-            elastic(view.aggregation.network),
+            network if strict else elastic(network),
             tree,
             view.demand_pairs,
             self.value,
             self.columns,
             frozen=view.frozen(),
-            frozen_as="fixed_if_possible",
+            frozen_as="fixed" if strict else "fixed_if_possible",
             frozen_start=view.instance.start,
             delivery=view.delivery(tree),
             held=view.held(),
         )
+
+    def prices(self, problem: StageProblem, solved: StageSolution) -> FloatArray:
+        """The program's own: its shortage costs are the true ones."""
+        return solved.prices()
+
+    def lasting(self, horizon: int) -> ValueEnding:
+        """Itself: the function does not know what came before."""
+        return self
 
     def stock_values(self, period: int) -> tuple[StockValue, ...]:
         """None: the value function counts all stock."""
@@ -174,6 +236,7 @@ class CostToGo:
         seed: Of the sample.
         time_limit: Seconds for one decision.
         relative_gap: At which a MIP may stop.
+        at_once: Flows up to which `plan` solves one program over the horizon.
 
     Raises:
         OptrlError: If horizon or paths are out of range.
@@ -191,8 +254,10 @@ class CostToGo:
         seed: int = 0,
         time_limit: float | None = 60.0,
         relative_gap: float = 1e-3,
+        at_once: int = PLANNED_AT_ONCE,
     ) -> None:
         """See the class."""
+        self._at_once = at_once
         if horizon < 1 or paths < 0:
             raise OptrlError(f"horizon {horizon} must be at least 1 and paths {paths} at least 0")
         self.ending, self.demand, self.horizon = ending, demand, horizon
@@ -262,22 +327,72 @@ class CostToGo:
 
     def decide(self, state: State, period: int) -> Decision:
         """Solve each scenario's program and release its first decision."""
-        view, stage = self.ending.view, self.stage
-        demand, values = self._demand_of(period), self.ending.stock_values(period)
-        released = [
-            view.orders(
-                stage.solve(
-                    each,
-                    period,
-                    demand,
-                    values,
-                    time_limit=self._time_limit,
-                    relative_gap=self._relative_gap,
-                )
-            )[:, :, 0]
-            for each in view.states(state)
-        ]
+        view = self.ending.view
+        released = [view.orders(solved)[:, :, 0] for solved in self._solved(state, period)]
         return Decision(order=torch.as_tensor(np.stack(released)).to(state.on_hand.dtype))
+
+    def plan(
+        self,
+        *,
+        time_limit: float | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> tuple[PlannedFlows, ProgramReport]:
+        """Plan the instance's horizon on expected demand.
+
+        One program over the horizon that ends in the cost-to-go sees every limit ahead. Where it
+        would be too large, the horizon is planned a period after the other by the policy's own
+        short programs, unless limits or costs reach over it (`needs_whole_horizon`).
+
+        Args:
+            time_limit: Seconds for the one program, or for each of the others.
+            progress: Called with the state of a long MIP.
+        """
+        instance, network = self.ending.instance, self.ending.view.aggregation.network
+        path = self.demand.mean(instance.start, instance.horizon)
+        flows = int(network.allowed.sum()) * instance.horizon
+        if flows <= self._at_once or needs_whole_horizon(network):
+            ending = self.ending.lasting(instance.horizon)
+            return plan_horizon(
+                ending.view,
+                ending.problem(ScenarioTree.chain(instance.horizon), strict=True),
+                path,
+                ending.stock_values(instance.start),
+                ending.prices,
+                method=f"one program over the horizon that ends in {ending.about}",
+                time_limit=time_limit,
+                relative_gap=self._relative_gap,
+                progress=progress,
+            )
+        limit = self._time_limit if time_limit is None else time_limit
+
+        def decide(state: State, period: int) -> StageDecision:
+            (solved,) = self._solved(state, period, limit, progress)
+            order = self.ending.view.orders(solved)[:, :, 0]
+            prices = first_prices(solved, self.ending.prices(self.stage, solved))
+            return StageDecision(order, prices, solved.solution)
+
+        method = f"programs of {self.horizon} periods that end in {self.ending.about}"
+        return roll(instance, path, decide, method=method)
+
+    def _solved(
+        self,
+        state: State,
+        period: int,
+        time_limit: float | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Iterator[StageSolution]:
+        """The program of each scenario, solved."""
+        demand, values = self._demand_of(period), self.ending.stock_values(period)
+        for each in self.ending.view.states(state):
+            yield self.stage.solve(
+                each,
+                period,
+                demand,
+                values,
+                time_limit=self._time_limit if time_limit is None else time_limit,
+                relative_gap=self._relative_gap,
+                progress=progress,
+            )
 
     def _demand_of(self, period: int) -> FloatArray:
         """Demand of the coarse network by tree node, shape (N, V, tree nodes)."""

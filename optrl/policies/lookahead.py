@@ -23,20 +23,21 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from optrl_formulations.network import FloatArray, Network
+from optrl_formulations.network import Network
 from optrl_formulations.replenishment_data import StockValue
 from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.policies.base import ProgramReport
+from optrl.policies.horizon_plan import plan_horizon
 from optrl.policies.planned import PlannedFlows
 from optrl.policies.safety import SafetyValues
 from optrl.policies.sourcing import Sourcing
 from optrl.simulation.state import Decision, State
 from optrl.solver.highs import Progress
 from optrl.stages.coarse import CoarseView, with_root
-from optrl.stages.stage_problem import FrozenRule, StageProblem, StageSolution
+from optrl.stages.stage_problem import FrozenRule, StageProblem
 
 # Cheapest lanes kept into each merged customer: on examples/iowa the program loses 0.01 % by the
 # others and is 2.8 times smaller.
@@ -113,23 +114,18 @@ class Lookahead:
         """Solve once over the instance's horizon, service levels and storage limits kept."""
         instance = self.instance
         path = self.demand.mean(instance.start, instance.horizon)
-        problem = self._problem(self.view.aggregation.network, instance.horizon, "fixed")
-        solved = problem.solve(
-            self.view.start(),
-            instance.start,
-            with_root(self.view.demand(path)),
+        true = self.view.with_shortage_cost(instance.network)
+        return plan_horizon(
+            self.view,
+            self._problem(self.view.aggregation.network, instance.horizon, "fixed"),
+            path,
             self._values(instance.start, instance.horizon),
+            lambda problem, solved: problem.price(solved, true).prices(),
+            method="one program over the horizon",
             time_limit=time_limit,
             relative_gap=self._relative_gap,
             progress=progress,
         )
-        flows = PlannedFlows(
-            first_period=instance.start,
-            order=self.view.orders(solved)[:, :, :-1],
-            serve=self.view.serving(solved, path),
-        )
-        true = self.view.with_shortage_cost(instance.network)
-        return flows, report(solved, problem.price(solved, true).prices())
 
     def _problem(self, network: Network, horizon: int, frozen_as: FrozenRule) -> StageProblem:
         return self.view.problem(ScenarioTree.chain(horizon), network, frozen_as)
@@ -172,24 +168,4 @@ def elastic(network: Network) -> Network:
             replace(r, overflow_cost=min(r.overflow_cost, dear)) if r.kind == "storage" else r
             for r in network.resources
         ),
-    )
-
-
-def report(solved: StageSolution, by_node: FloatArray) -> ProgramReport:
-    """What solving a chain gave, with prices by tree node, shape (R, tree nodes)."""
-    solution, layout = solved.solution, solved.layout
-    prices = np.zeros((by_node.shape[0], layout.tree.periods))
-    for r, resource in enumerate(layout.network.resources):
-        after = layout.is_seen_after_demand(resource)
-        prices[r] = by_node[r, 1:] if after else by_node[r, :-1]
-    return ProgramReport(
-        status=solution.status.name.lower(),
-        objective=solution.objective,
-        bound=solution.bound,
-        gap=solution.gap,
-        seconds=solution.seconds,
-        columns=len(solution.program.cost),
-        rows=len(solution.program.row_lower),
-        prices=prices,
-        warnings=tuple(solution.warnings),
     )

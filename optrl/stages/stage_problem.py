@@ -238,8 +238,12 @@ class StageProblem:
             whole = np.round(solved.solution.values(name))
             self._model.push_bounds(name, whole, whole)
         priced = StageSolution(solved.layout, self._model.solve())
-        # Its costs are no longer those that `solve` counts on.
-        self._model = None
+        if solved.solution.program.has_integers:
+            # Bounds and costs are no longer those that `solve` counts on.
+            self._model = None
+        else:
+            own = self.network.shortage_cost
+            self._model.push_cost("unmet", own[item, place] * weight)
         return priced
 
     def _push(self, model: Model, layout: ReplenishmentLayout, data: ReplenishmentData) -> None:

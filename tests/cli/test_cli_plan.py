@@ -65,7 +65,7 @@ def test_parquet(run: Any, small: Path, tmp_path: Path) -> None:
     run("plan", small, "--policy", "base_stock", "--out", tmp_path / "p", "--format", "parquet")
     assert sorted(p.suffix for p in (tmp_path / "p").iterdir()) == [
         ".json",
-        *[".parquet"] * 5,
+        *[".parquet"] * 6,
         ".png",
     ]
 

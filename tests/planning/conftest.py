@@ -47,5 +47,5 @@ def limited_instance(seed: int = 19, **changes: object) -> Instance:
 
 @pytest.fixture(scope="session")
 def limited_plan() -> Plan:
-    """A plan by lookahead of `limited_instance`, lost sales."""
+    """A plan of `limited_instance`, lost sales."""
     return plan(limited_instance())

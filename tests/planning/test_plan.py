@@ -94,7 +94,7 @@ def linear() -> Instance:
 
 @pytest.fixture(scope="module")
 def linear_plan(linear: Instance) -> Plan:
-    """Its plan by lookahead."""
+    """Its plan."""
     return plan(linear)
 
 
