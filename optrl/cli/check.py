@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optrl.cli.failures import ExitCode, reported
+from optrl.cli.failures import ExitCode, faults_as_json, reported
 from optrl.cli.terminal import write_json, write_line
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def check(
         instance = load(folder)
     except InstanceError as error:
         if json:
-            faults = [{**vars(fault), "message": str(fault)} for fault in error.faults]
+            faults = faults_as_json(error)
             write_json({"folder": folder, "faults": faults, "summary": None}, indent=2)
         else:
             for fault in error.faults:

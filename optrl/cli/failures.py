@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Callable
 from enum import IntEnum
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import typer
 
-from optrl.cli.terminal import write_line
+from optrl.cli.terminal import write_json, write_line
 from optrl.errors import InstanceError, OptrlError
 
 P = ParamSpec("P")
@@ -32,7 +32,8 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
     """Print what a command raises as one message without a traceback and exit with its code.
 
     With ``optrl --debug`` errors pass; a command takes its `typer.Context` as
-    `context` to tell.
+    `context` to tell. A command with ``json`` set prints the error to standard output too, as one
+    JSON document: ``error`` with ``message``, ``exit_code`` and ``faults`` of an instance's tables.
     """
 
     @functools.wraps(command)
@@ -52,6 +53,8 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 _discard_output()
             write_line(message, error=True)
+            if kwargs.get("json"):
+                write_json({"error": as_json(error, message, code)}, indent=2)
             raise typer.Exit(code) from None
         return result
 
@@ -74,6 +77,17 @@ def describe(error: Exception) -> tuple[str, ExitCode]:
         "and report it with the traceback.",
         ExitCode.DEFECT,
     )
+
+
+def as_json(error: Exception, message: str, code: ExitCode) -> dict[str, Any]:
+    """An error as one document."""
+    return {"message": message, "exit_code": int(code), "faults": faults_as_json(error)}
+
+
+def faults_as_json(error: Exception) -> list[dict[str, Any]]:
+    """Faults of an instance's tables, none of other errors."""
+    faults = error.faults if isinstance(error, InstanceError) else ()
+    return [{**vars(fault), "message": str(fault)} for fault in faults]
 
 
 def _asks_for_traceback(context: object) -> bool:

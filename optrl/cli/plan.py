@@ -35,6 +35,10 @@ def plan(
     time_limit: Annotated[
         float | None, typer.Option(min=0.0, metavar="SECONDS", help="For the solver.")
     ] = None,
+    gap: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="SHARE", help="Relative gap at which a MIP may stop."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For policies that sample.")] = 0,
     explain: Annotated[
         bool,
@@ -71,6 +75,7 @@ def plan(
             seed=seed,
             explain=explain,
             time_limit=time_limit,
+            relative_gap=gap,
             progress=progress,
         )
     if out is not None:

@@ -80,6 +80,7 @@ def plan(
     seed: int = 0,
     explain: bool = True,
     time_limit: float | None = None,
+    relative_gap: float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """Plan the instance's horizon on expected demand.
@@ -94,6 +95,7 @@ def plan(
         explain: Whether to plan once more without shared limits where some bind, for the items
             that they displace.
         time_limit: Seconds for the solver.
+        relative_gap: At which a MIP may stop; the policy's own when None.
         progress: Called with the state of a long MIP.
 
     Raises:
@@ -108,7 +110,9 @@ def plan(
         player: Any = find(policy).fit(wanted, believed, seed=seed)
         program: ProgramReport | None = None
         if isinstance(player, PlanningPolicy):
-            flows, program = player.plan(time_limit=time_limit, progress=progress)
+            flows, program = player.plan(
+                time_limit=time_limit, relative_gap=relative_gap, progress=progress
+            )
             player = PlannedDecisions(flows)
         run = simulate(wanted, player, path[None], seed=seed, dtype=torch.float64, record="full")
         return run, program

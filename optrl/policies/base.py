@@ -79,7 +79,14 @@ class PlanningPolicy(Protocol):
         self,
         *,
         time_limit: float | None = None,
+        relative_gap: float | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> tuple[PlannedFlows, ProgramReport]:
-        """Plan all periods of the instance from its first state on."""
+        """Plan all periods of the instance from its first state on.
+
+        Args:
+            time_limit: Seconds for the solver; the policy's own when None.
+            relative_gap: At which a MIP may stop; the policy's own when None.
+            progress: Called with the state of a long MIP.
+        """
         ...

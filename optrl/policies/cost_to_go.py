@@ -335,6 +335,7 @@ class CostToGo:
         self,
         *,
         time_limit: float | None = None,
+        relative_gap: float | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> tuple[PlannedFlows, ProgramReport]:
         """Plan the instance's horizon on expected demand.
@@ -345,6 +346,7 @@ class CostToGo:
 
         Args:
             time_limit: Seconds for the one program, or for each of the others.
+            relative_gap: At which a MIP may stop; the policy's own when None.
             progress: Called with the state of a long MIP.
         """
         instance, network = self.ending.instance, self.ending.view.aggregation.network
@@ -360,13 +362,12 @@ class CostToGo:
                 ending.prices,
                 method=f"one program over the horizon that ends in {ending.about}",
                 time_limit=time_limit,
-                relative_gap=self._relative_gap,
+                relative_gap=self._relative_gap if relative_gap is None else relative_gap,
                 progress=progress,
             )
-        limit = self._time_limit if time_limit is None else time_limit
 
         def decide(state: State, period: int) -> StageDecision:
-            (solved,) = self._solved(state, period, limit, progress)
+            (solved,) = self._solved(state, period, time_limit, relative_gap, progress)
             order = self.ending.view.orders(solved)[:, :, 0]
             prices = first_prices(solved, self.ending.prices(self.stage, solved))
             return StageDecision(order, prices, solved.solution)
@@ -379,6 +380,7 @@ class CostToGo:
         state: State,
         period: int,
         time_limit: float | None = None,
+        relative_gap: float | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Iterator[StageSolution]:
         """The program of each scenario, solved."""
@@ -390,7 +392,7 @@ class CostToGo:
                 demand,
                 values,
                 time_limit=self._time_limit if time_limit is None else time_limit,
-                relative_gap=self._relative_gap,
+                relative_gap=self._relative_gap if relative_gap is None else relative_gap,
                 progress=progress,
             )
 

@@ -109,6 +109,7 @@ class Lookahead:
         self,
         *,
         time_limit: float | None = None,
+        relative_gap: float | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> tuple[PlannedFlows, ProgramReport]:
         """Solve once over the instance's horizon, service levels and storage limits kept."""
@@ -123,7 +124,7 @@ class Lookahead:
             lambda problem, solved: problem.price(solved, true).prices(),
             method="one program over the horizon",
             time_limit=time_limit,
-            relative_gap=self._relative_gap,
+            relative_gap=self._relative_gap if relative_gap is None else relative_gap,
             progress=progress,
         )
 

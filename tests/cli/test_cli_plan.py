@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from optrl.planning import plan as planning
 from optrl.planning.output import read_tables
 from optrl.planning.verification import Verification, Violation, verify
-from optrl.tables import load
+from optrl.tables import load, save
+from optrl.testing import random_instance
 
 
 def test_writes_a_plan_that_holds(run: Any, small: Path, tmp_path: Path) -> None:
@@ -95,6 +97,34 @@ def test_faults(run: Any, faulty: Path, tmp_path: Path) -> None:
     assert "nodes.csv, row" in found.err
     assert "stock.csv, row 2" in found.err
     assert not (tmp_path / "plan").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "simulate"])
+def test_errors_as_json(run: Any, small: Path, faulty: Path, command: str) -> None:
+    """With --json each error is one document too, with faults where an instance has some."""
+    found = run(command, faulty, "--policy", "base_stock", "--json")
+    error = json.loads(found.out)["error"]
+    assert found.code == error["exit_code"] == 1
+    assert any(fault["table"] == "nodes.csv" for fault in error["faults"])
+    assert "nodes.csv, row" in found.err
+    found = run(command, small, "--policy", "basestock", "--json")
+    error = json.loads(found.out)["error"]
+    assert found.code == error["exit_code"] == 2
+    assert "'base_stock'" in error["message"]
+    assert error["faults"] == []
+
+
+def test_gap(run: Any, tmp_path: Path) -> None:
+    """A mixed-integer program stops at the gap that was asked for, and tells its own."""
+    made = random_instance(np.random.default_rng(3), items=3, horizon=8, integers=True)
+    save(made, tmp_path / "lots")
+    tight, wide = (
+        json.loads(run("plan", tmp_path / "lots", "--json", "--no-explain", "--gap", gap).out)
+        for gap in ("0", "0.5")
+    )
+    assert tight["program"]["gap"] <= 1e-6
+    assert wide["program"]["gap"] <= 0.5
+    assert tight["program"]["objective"] <= wide["program"]["objective"] + 1e-6
 
 
 def test_unknown_policy(run: Any, small: Path) -> None:
