@@ -63,6 +63,9 @@ class PathwiseSettings(LearnerSettings):
         periods: Periods of an update, where the instance is endless.
         restart: Updates after which all paths begin anew, where the instance is endless.
         spread: Whether they begin with shares from 0 to 1 of the instance's first stock.
+        cut_charge: What is charged, in the gradient alone, for a unit of mean demand that is asked
+            for and cut for want of stock or capacity. What is cut has no gradient, so that orders
+            once too large would stay so.
         lots: Whether orders are in whole lots while learning, with gradients from rollouts of
             `periods` (about three lead times do); where the instance is endless.
         learning_rate: Largest of the cycle.
@@ -87,6 +90,7 @@ class PathwiseSettings(LearnerSettings):
     periods: int = 40
     restart: int = 50
     spread: bool = False
+    cut_charge: float = 0.05
     lots: bool = False
     learning_rate: float = 5e-3
     rise: float = 0.2
@@ -241,7 +245,13 @@ class Pathwise:
         paths, spread, endless = settings.paths, settings.spread, self._subject.endless
         if not settings.lots:
             return SimulatedSystems(
-                training, network, space, paths=paths, endless=endless, spread=spread
+                training,
+                network,
+                space,
+                paths=paths,
+                endless=endless,
+                spread=spread,
+                cut_charge=settings.cut_charge,
             )
         if not endless:
             raise TrainingError("lots: rollouts look past any end; learn without `lots`")

@@ -41,7 +41,7 @@ from optrl.networks.graph_policy import PolicyNetwork
 from optrl.networks.separate_policies import SeparatePolicies
 from optrl.policies.neural import NeuralPolicy
 from optrl.policies.neural_conditions import InputSpace
-from optrl.policies.sourcing import Sourcing
+from optrl.policies.neural_inputs import rows_tensor
 from optrl.simulation.dynamics import Dynamics, PeriodOutcome
 from optrl.simulation.network_state import NetworkState
 from optrl.simulation.rows import graph_first, items_first
@@ -84,7 +84,7 @@ class WholeLotSystems(SimulatedSystems):
         self._played = NeuralPolicy(network, inputs, original.due.shape[2])
         self._costs = _SystemCosts(training, self._dynamics, inputs.lanes)
         lot = original.network.lot_size[:, inputs.lanes]
-        self._lot = _rows(np.where(lot > 0, lot, 1.0))
+        self._lot = rows_tensor(np.where(lot > 0, lot, 1.0), torch.float32)
         part = self._costs.of_lane
         turn = np.array([int((part[:k] == part[k]).sum()) for k in range(len(part))])
         self._turn = torch.from_numpy(turn)
@@ -135,7 +135,7 @@ class WholeLotSystems(SimulatedSystems):
                 decision = self._played.decide(state, state.period)
             state, outcome = dynamics.step(state, decision, of_period.repeat(1, copies, 1), draws)
             total = total + self._costs(outcome)
-        total = total - self._costs.worth(state)
+        total = total - self._costs.worth(self._worth(state))
         return total.view(len(total), copies, paths, -1), up
 
     def _advance(self, generator: np.random.Generator) -> None:
@@ -161,7 +161,7 @@ class _Charge:
 
     @classmethod
     def of(cls, unit: FloatArray, part: IntArray, rows: IntArray) -> _Charge:
-        return cls(_rows(unit[:, rows]), torch.from_numpy(part[rows]))
+        return cls(rows_tensor(unit[:, rows], torch.float32), torch.from_numpy(part[rows]))
 
 
 class _SystemCosts:
@@ -173,7 +173,6 @@ class _SystemCosts:
         moving = network.lane_cost
         if network.transit_cost is not None:
             moving = moving + network.transit_cost.sum(axis=2)
-        self._dynamics = dynamics
         at_lane = part[network.destination]
         self.of_lane: IntArray = at_lane[lanes]
         self._charges: Sequence[_Charge] = (
@@ -182,10 +181,6 @@ class _SystemCosts:
             _Charge.of(network.holding_cost, part, dynamics.stocking.index),
             _Charge.of(network.shortage_cost, part, dynamics.demand.index),
         )
-        sourcing = Sourcing.of(training.instance)
-        landed = np.where(np.isfinite(sourcing.landed_cost), sourcing.landed_cost, 0.0)
-        self._landed = _rows(landed)
-        self._owned = torch.from_numpy(np.ascontiguousarray(sourcing.owns.transpose(1, 2, 0)))
 
     def __call__(self, outcome: PeriodOutcome) -> Tensor:
         """Cost of a period, shape (parts, S, N)."""
@@ -196,13 +191,10 @@ class _SystemCosts:
                 total.index_add_(0, charge.part, flow * charge.unit)
         return total
 
-    def worth(self, state: NetworkState) -> Tensor:
-        """Landed cost of what is in stock and on the way less what is owed, (parts, S, N)."""
-        held = self._dynamics.stocking.take(state.stock + state.pipeline)
-        if state.waiting is not None:
-            held = held - torch.einsum("dmn,dsn->msn", self._owned.to(held.dtype), state.waiting)
-        total = torch.zeros(self._count, *held.shape[1:])
-        return total.index_add_(0, self._charges[2].part, held * self._landed)
+    def worth(self, worth: Tensor) -> Tensor:
+        """What is left by stocking node, (M, S, N), summed by part, (parts, S, N)."""
+        total = torch.zeros(self._count, *worth.shape[1:])
+        return total.index_add_(0, self._charges[2].part, worth)
 
 
 def _copied(state: NetworkState, copies: int) -> NetworkState:
@@ -242,8 +234,3 @@ def _refuse(name: str, training: TrainingInstance) -> None:
             f"{' -> '.join(network.lanes[lanes[lane]])} of {name!r}; give all lanes lots, or learn "
             "without `lots`"
         )
-
-
-def _rows(values: FloatArray) -> Tensor:
-    """From (N, rows) to (rows, 1, N)."""
-    return torch.from_numpy(np.ascontiguousarray(values.T)).float()[:, None]
