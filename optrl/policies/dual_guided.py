@@ -21,12 +21,14 @@ of weakly coupled stochastic dynamic programs, Operations Research 56(3) (polici
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from optrl_formulations.network import FloatArray
 
+from optrl.decomposition.allocation.nearby import settle
 from optrl.decomposition.allocation.problem import Allocation
 from optrl.decomposition.allocation.recovery import Recovered, Repair, allocate, allocate_whole
 from optrl.demand.base import DemandModel
@@ -36,13 +38,15 @@ from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.fluid_prices import FluidPrices
 from optrl.policies.position_stage import PositionStage, has_several_ways, not_separable
 from optrl.policies.position_values import Shape
+from optrl.policies.price_forecast import PriceForecast
 from optrl.simulation.state import Decision, State
 from optrl.stages.stage_problem import StageState
 
-How = Literal["auto", "priced", "monolithic", "program"]
+How = Literal["auto", "priced", "forecast", "monolithic", "program"]
 """How the stage problem is solved.
 
 * ``priced``: by prices and recovery;
+* ``forecast``: near prices that a network forecasts, in a few passes;
 * ``monolithic``: the same problem as one program over all items;
 * ``program``: the program of `cost_to_go`, over a few periods and all lanes;
 * ``auto``: ``program`` where the problem does not fall apart, else ``monolithic`` up to
@@ -51,6 +55,14 @@ How = Literal["auto", "priced", "monolithic", "program"]
 
 SMALL_STAGE = 500
 """Orders of a period up to which one program decides."""
+
+TOLL_SHARE = 0.8
+"""Share of the price of lasting scarcity at which demand is given up.
+
+At the whole price the demand that just does not fit is given up altogether, and capacity stays
+idle whenever other demand is low: on shared capacity exceeded by 2 to 20 % the whole price costs
+5-17 % more than four fifths of it, and no price at all up to 21 % more (40 items, 3 stores).
+"""
 
 LARGE_PROGRAM = 20_000
 """Items times lanes above which the program of `cost_to_go` is refused."""
@@ -66,14 +78,17 @@ class DualGuided:
         instance: The instance.
         demand: What is believed about its demand.
         how: How the stage problem is solved.
-        tolls: Whether the later worth of capacity counts.
+        toll_share: Share of the price of lasting scarcity that capacity is worth later; 0 for a
+            stage problem that does not look beyond its period.
         shape: What was learned about values of positions; the rule's own when None.
+        forecast: Of prices; how="forecast" needs it.
         time_limit: Seconds for the programs of one decision.
         relative_gap: At which programs with integers may stop.
 
     Attributes:
         how: How the stage problem is solved, no longer ``auto``.
-        repairs: What the last decision repaired, by scenario; empty for ``program``.
+        repairs: What the last decision repaired, by scenario; empty where ``program`` or
+            ``forecast`` decides.
 
     Raises:
         OptrlError: If the stage problem cannot be solved as asked, with what hangs together.
@@ -87,21 +102,29 @@ class DualGuided:
         demand: DemandModel,
         *,
         how: How = "auto",
-        tolls: bool = True,
+        toll_share: float = TOLL_SHARE,
         shape: Shape | None = None,
+        forecast: PriceForecast | None = None,
         time_limit: float | None = 10.0,
         relative_gap: float = 1e-4,
     ) -> None:
         """See the class."""
         self.instance, self.demand = instance, demand
         self.how = _choose(instance, how)
+        if (forecast is None) == (how == "forecast"):
+            raise OptrlError(
+                f"how={how!r} and a forecast {'missing' if forecast is None else 'given'}: give "
+                "how='forecast' and a PriceForecast together"
+            )
+        self._forecast = forecast
+        self._share = toll_share
         self.repairs: tuple[Repair, ...] = ()
         self._time_limit, self._relative_gap = time_limit, relative_gap
         self._program = CostToGo.fit(instance, demand) if self.how == "program" else None
         if self._program is None:
             self.stage = PositionStage(instance, demand, shape)
             sourcing = self.stage.sourcing
-            self._later = FluidPrices(instance, demand, sourcing) if tolls else None
+            self._later = FluidPrices(instance, demand, sourcing) if toll_share else None
             if how == "auto" and len(self.stage.item) > SMALL_STAGE:
                 self.how = "priced"
         self._warm: dict[int, FloatArray] = {}
@@ -115,34 +138,46 @@ class DualGuided:
         """Solve each scenario's stage problem and release what it orders."""
         if self._program is not None:
             return self._program.decide(state, period)
-        parts = [
-            part.detach().double().numpy() for part in (state.on_hand, state.due, state.backlog)
-        ]
-        margin = 1.0 - _ROUNDING.get(state.on_hand.dtype, 1e-6)
         orders, repairs = [], []
-        for s in range(state.on_hand.shape[0]):
-            # Float32 rollouts leave dust below zero.
-            seen = StageState(*(np.maximum(part[s], 0.0) for part in parts))
-            found = self._solve(self.problem(seen, period, margin), s)
+        for s, problem in enumerate(self.problems(state, period)):
+            if self._forecast is not None:
+                prices = self._forecast.prices(problem, self.lasting(period), period)
+                orders.append(self.stage.orders(settle(problem, prices).quantity))
+                continue
+            found = self._solve(problem, s)
             self._warm[s] = found.repair.prices
             orders.append(self.stage.orders(found.quantity))
             repairs.append(found.repair)
         self.repairs = tuple(repairs)
         return Decision(order=torch.as_tensor(np.stack(orders)).to(state.on_hand.dtype))
 
-    def problem(self, state: StageState, period: int, margin: float = 1.0) -> Allocation:
-        """The stage problem of a state.
+    def problems(self, state: State, period: int) -> Iterator[Allocation]:
+        """The stage problem of each scenario, not for ``program``.
 
         Args:
             state: What the decision sees.
             period: Absolute period.
-            margin: Share of capacities that may be used.
         """
-        tolls = None
-        if self._later is not None:
-            prices = self._later.after(period)
-            tolls = self.stage.tolls(prices) if prices.any() else None
-        return self.stage.allocation(state, period, tolls, margin=margin)
+        prices = self.lasting(period)
+        tolls = self.stage.tolls(prices) if prices.any() else None
+        margin = 1.0 - _ROUNDING.get(state.on_hand.dtype, 1e-6)
+        parts = [
+            part.detach().double().numpy() for part in (state.on_hand, state.due, state.backlog)
+        ]
+        for s in range(state.on_hand.shape[0]):
+            # Float32 rollouts leave dust below zero.
+            seen = StageState(*(np.maximum(part[s], 0.0) for part in parts))
+            yield self.stage.allocation(seen, period, tolls, margin=margin)
+
+    def warm(self, scenario: int) -> FloatArray | None:
+        """Prices of the last period in a scenario, shape (R,); None before the first."""
+        return self._warm.get(scenario)
+
+    def lasting(self, period: int) -> FloatArray:
+        """What resources are counted to be worth after a period, shape (R,)."""
+        if self._later is None:
+            return np.zeros(len(self.instance.network.resources))
+        return self._share * self._later.after(period)
 
     def _solve(self, problem: Allocation, scenario: int) -> Recovered:
         if self.how == "monolithic":
@@ -151,7 +186,7 @@ class DualGuided:
             )
         return allocate(
             problem,
-            self._warm.get(scenario),
+            self.warm(scenario),
             time_limit=self._time_limit,
             relative_gap=self._relative_gap,
         )
@@ -160,7 +195,7 @@ class DualGuided:
 def _choose(instance: Instance, how: How) -> How:
     network = instance.network
     reasons = not_separable(instance)
-    if how in ("priced", "monolithic"):
+    if how in ("priced", "forecast", "monolithic"):
         if reasons:
             raise OptrlError(
                 f"{instance.name!r} cannot be decided by prices on primary lanes: "

@@ -13,7 +13,8 @@ demand met saves that much less.
 
 Demand expected in the period is served first: what it takes of stock and of resources on serving
 lanes is set aside. What arrives within the period on a lane without lead time is not shipped on in
-the same period.
+the same period. Storage follows random demand, so that no order controls it: what is expected to be
+there when an order arrives is kept within its capacity.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from optrl_formulations.network import FloatArray, IntArray, NodeKind
+from optrl_formulations.network import FloatArray, IntArray, NodeKind, Resource
 
 from optrl.decomposition.allocation.problem import UNGROUPED, Allocation, Curves
 from optrl.demand.base import DemandModel
@@ -37,12 +38,7 @@ def not_separable(instance: Instance) -> tuple[str, ...]:
 
     Each reason is complete by itself. Where there is one the stage problem needs a program.
     """
-    network = instance.network
-    found = [
-        f"storage resource {resource.name!r} limits stock, which no order of the period decides"
-        for resource in network.resources
-        if resource.kind == "storage"
-    ]
+    network, found = instance.network, []
     if (network.joint_fixed_cost > 0).any():
         u, v = network.lanes[int(np.argmax(network.joint_fixed_cost > 0))]
         found.append(f"lane {u}->{v} has a joint fixed cost")
@@ -170,7 +166,7 @@ class PositionStage:
             position=pad(echelon[item, node] / self._arriving),
             cost=pad(self._unit_cost(toll)),
             use=self._use,
-            capacity=margin * self._capacity(period, mean + waiting),
+            capacity=margin * self._capacity(period, mean + waiting, position),
             largest=pad(largest, np.inf),
             group=self._group,
             stock=stock,
@@ -261,17 +257,36 @@ class PositionStage:
         network = self._network
         use = np.zeros((len(self.item) + len(self._keeper[0]), len(network.resources)))
         for r, resource in enumerate(network.resources):
-            inside = np.isin(self.lane, network.lanes_of(resource))
+            inside = np.isin(self.lane, self._lanes(resource))
             use[: len(self.item), r] = resource.use[self.item] * inside
         return use
 
-    def _capacity(self, period: int, asked: FloatArray) -> FloatArray:
-        """Capacities less what serving expected demand takes of them, shape (R,)."""
+    def _lanes(self, resource: Resource) -> IntArray:
+        """Lanes whose orders a resource limits: for storage those that arrive there."""
+        if resource.kind == "storage":
+            return np.flatnonzero(self._network.destination == resource.node)
+        return self._network.lanes_of(resource)
+
+    def _capacity(self, period: int, asked: FloatArray, position: FloatArray) -> FloatArray:
+        """Capacities less what is taken of them without orders of the period, shape (R,).
+
+        Serving expected demand takes its part; of storage, what is expected there on arrival.
+
+        Args:
+            period: Absolute period.
+            asked: Expected demand and backlog, shape (N, D).
+            position: Stock and pipeline after the period's demand, shape (N, M).
+        """
         network, sourcing = self._network, self.sourcing
         capacity = np.array([r.capacity_at(max(period, 0), 1)[0] for r in network.resources])
         customers = network.kind[sourcing.demand_nodes] == NodeKind.CUSTOMER
+        passing = np.einsum("nd,ndm->nm", self._rate, sourcing.supplies)
         for r, resource in enumerate(network.resources):
             lanes = network.lanes_of(resource)
+            if resource.kind == "storage" and resource.node is not None:
+                m = int(np.searchsorted(sourcing.stocking, resource.node))
+                there = position[:, m] - np.maximum(sourcing.lead_time[:, m], 0) * passing[:, m]
+                capacity[r] -= float(resource.use @ np.maximum(there, 0.0))
             for lane in lanes[np.isin(lanes, network.serving_lanes)].tolist():
                 at = np.flatnonzero(
                     customers & (sourcing.demand_nodes == network.destination[lane])

@@ -3,7 +3,8 @@
     maximize    sum_j [V_j(x_j + q_j) - V_j(x_j) - cost_j q_j - fixed_cost_j (q_j > 0)]
     subject to  sum_j (use_jr q_j + setup_jr (q_j > 0)) <= capacity_r   for every resource r
                 sum_{j in g} q_j <= stock_g                             for every group g
-                0 <= q_j <= largest_j, in multiples of lot_j, at least smallest_j if any
+                0 <= q_j <= largest_j, in multiples of lot_j, at least smallest_j if any,
+                no further than the last breakpoint of V_j and one lot or smallest quantity
 
 The stage problem of one period with separable cost-to-go has this form
 (`optrl.policies.position_stage`): j is an item on a lane, x_j the position that the order raises,
@@ -146,6 +147,24 @@ class Allocation:
         whole: BoolArray = (self.lot > 0) | (self.smallest > 0) | (self.fixed_cost > 0)
         return whole | (self.setup > 0).any(axis=1)
 
+    @cached_property
+    def typical_prices(self) -> FloatArray:
+        """Median price at which a column begins to ask, shape (R,); 1 where none asks."""
+        margin = np.maximum(self.curves.slope[:, 0] - self.cost, 0.0)
+        typical = np.ones(len(self.capacity))
+        for r in range(len(typical)):
+            some = (self.use[:, r] > 0) & (margin > 0)
+            if some.any():
+                typical[r] = np.median(margin[some] / self.use[some, r])
+        return typical
+
+    @cached_property
+    def reach(self) -> FloatArray:
+        """Largest quantity that a curve's rest asks for, shape (J,)."""
+        rest = np.maximum(self.curves.end[:, -1] - self.position, 0.0)
+        reach: FloatArray = rest + np.maximum(self.lot, self.smallest)
+        return reach
+
     def load(self, quantity: FloatArray) -> FloatArray:
         """Use of the resources by quantities (J,), shape (R,)."""
         return self.use.T @ quantity + self.setup.T @ (quantity > 0)
@@ -225,7 +244,10 @@ class Allocation:
     @cached_property
     def _shares_at_no_price(self) -> FloatArray:
         shares = np.zeros(len(self.cost))
-        columns = np.flatnonzero(self.group != UNGROUPED)
+        wanted = np.clip(self.curves.target(self.cost) - self.position, 0.0, self.largest)
+        # A stock that suffices where resources cost nothing suffices at every price.
+        short = self.drawn(wanted) > self.stock
+        columns = np.flatnonzero((self.group != UNGROUPED) & short[self.group])
         shares[columns] = self._share(columns, self.cost[columns])
         return shares
 

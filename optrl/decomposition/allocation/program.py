@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from optrl_formulations.linear_program import Block, LinearProgram
 from optrl_formulations.network import FloatArray, IntArray
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 
 from optrl.decomposition.allocation.problem import UNGROUPED, Allocation
 from optrl.solver import Model
+
+# Columns above which interior point and crossover beat the dual simplex from scratch.
+_LARGE = 20_000
 
 
 @dataclass(frozen=True)
@@ -59,118 +62,127 @@ def solve_program(
     # Rounding in what is fixed must not make the program infeasible.
     room = np.where(room > -1e-9 * (1 + allocation.capacity), np.maximum(room, 0.0), room)
     stock = np.where(stock > -1e-9 * (1 + allocation.stock), np.maximum(stock, 0.0), stock)
-    program, segments = _build(allocation, chosen, room, stock)
-    solution = Model(program).solve(time_limit=time_limit, relative_gap=relative_gap)
-    taken = np.bincount(
-        segments, weights=np.maximum(solution.values("segment"), 0.0), minlength=len(chosen)
+    program = _build(allocation, chosen, room, stock)
+    solution = Model(program).solve(
+        time_limit=time_limit,
+        relative_gap=relative_gap,
+        interior_point=len(program.cost) > _LARGE,
     )
-    whole = allocation.lot[chosen]
+    taken = np.maximum(solution.values("order"), 0.0)
     if program.has_integers:
         # Exact lots, and nothing where a column is not used, whatever the solver's tolerance.
-        position = np.flatnonzero(allocation.integers[chosen])
-        used = solution.values("used") > 0.5
+        whole = np.flatnonzero(allocation.integers[chosen])
+        lot = allocation.lot[chosen][whole]
         count = np.round(solution.values("lots"))
-        taken[position] = (
-            np.where(whole[position] > 0, whole[position] * count, taken[position]) * used
-        )
-    quantity = rest
-    quantity[chosen] = taken
+        used = solution.values("used") > 0.5
+        taken[whole] = np.where(lot > 0, lot * count, taken[whole]) * used
     already = rest.copy()
-    already[chosen] = 0.0
+    rest[chosen] = taken
     prices = None
     if solution.row_dual is not None:
         prices = np.maximum(-solution.duals("capacity"), 0.0)
+    # The program counts from nothing ordered in its columns.
     bound = allocation.gain(already) - solution.bound
-    return ProgramSolution(quantity, allocation.gain(quantity), bound, prices)
+    return ProgramSolution(rest, allocation.gain(rest), bound, prices)
+
+
+class _Rows:
+    """Rows as they are added, block by block."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[str, Block] = {}
+        self.entries: list[tuple[IntArray, IntArray, FloatArray]] = []
+        self.lower: list[FloatArray] = []
+        self.upper: list[FloatArray] = []
+        self.height = 0
+
+    def add(
+        self,
+        name: str,
+        size: int,
+        lower: FloatArray | float,
+        upper: FloatArray | float,
+        *entries: tuple[IntArray, IntArray, FloatArray | float],
+    ) -> None:
+        """Add a block of rows with entries (row within it, column, value)."""
+        self.blocks[name] = Block(name, self.height, self.height + size, str)
+        self.lower.append(np.broadcast_to(lower, size).astype(float))
+        self.upper.append(np.broadcast_to(upper, size).astype(float))
+        for row, column, value in entries:
+            values = np.broadcast_to(value, len(row)).astype(float)
+            self.entries.append((self.height + row, column, values))
+        self.height += size
+
+    def matrix(self, width: int) -> csr_matrix:
+        """All entries."""
+        row, column, value = (np.concatenate(part) for part in zip(*self.entries, strict=True))
+        return coo_matrix((value, (row, column)), shape=(self.height, width)).tocsr()
 
 
 def _build(
     allocation: Allocation, columns: IntArray, room: FloatArray, stock: FloatArray
-) -> tuple[LinearProgram, IntArray]:
-    """The program and the place in `columns` that each of its segments belongs to."""
+) -> LinearProgram:
+    """Segments of the curves, orders, and whether and in how many lots they are placed."""
+    inf = np.inf
     ahead = allocation.curves.ahead(allocation.position, columns)
     slope = allocation.curves.slope[columns]
-    # A lot may reach beyond the last breakpoint, where a curve is flat.
-    beyond = np.maximum(allocation.lot, allocation.smallest)[columns, None]
-    ahead = np.concatenate([ahead, beyond], axis=1)
-    slope = np.concatenate([slope, np.zeros_like(beyond)], axis=1)
-    margin = slope - allocation.cost[columns, None]
-    discrete = allocation.integers[columns]
-    row, segment = np.nonzero((ahead > 0) & ((margin > 0) | discrete[:, None]))
-    z, n = len(row), int(discrete.sum())
-    owner = np.flatnonzero(discrete)
-    resources, groups = len(room), np.unique(allocation.group[columns])
-    groups = groups[groups != UNGROUPED]
+    whole = np.flatnonzero(allocation.integers[columns])
+    owner, segment = np.nonzero((ahead > 0) & (slope > 0))
+    z, j, n = len(owner), len(columns), len(whole)
+    order = z + np.arange(j)
+    used, lots = z + j + np.arange(n), z + j + n + np.arange(n)
+    width = z + j + 2 * n
+    lot, least = (part[columns][whole] for part in (allocation.lot, allocation.smallest))
+    upper = np.minimum(allocation.largest[columns], allocation.reach[columns])
+    largest = upper[whole]
+    use, setup = (part[columns] for part in (allocation.use, allocation.setup))
+    group = allocation.group[columns]
+    groups = np.unique(group[group != UNGROUPED])
+    inside = np.flatnonzero(group != UNGROUPED)
 
-    lot, least = allocation.lot[columns], allocation.smallest[columns]
-    reach = np.where(discrete, ahead.sum(axis=1), 0.0)
-    largest = np.minimum(allocation.largest[columns], reach)[owner]
-    cost = np.concatenate(
-        [-margin[row, segment], allocation.fixed_cost[columns][owner], np.zeros(n)]
+    rows = _Rows()
+    user, taken = np.argwhere(use).T
+    setter, delayed = np.argwhere(setup[whole]).T
+    rows.add(
+        "capacity",
+        len(room),
+        -inf,
+        room,
+        (taken, order[user], use[user, taken]),
+        (delayed, used[setter], setup[whole][setter, delayed]),
     )
-    upper = np.concatenate([ahead[row, segment], np.ones(n), np.where(lot[owner] > 0, np.inf, 0.0)])
-    number = np.full(len(columns), -1)
-    number[owner] = np.arange(n)
-    rows: list[tuple[IntArray, IntArray, FloatArray]] = []
-    lower: list[FloatArray] = []
-    above: list[FloatArray] = []
-    blocks: dict[str, Block] = {}
-    height = 0
-
-    def add(name: str, size: int, low: FloatArray, high: FloatArray) -> int:
-        nonlocal height
-        blocks[name] = Block(name, height, height + size, str)
-        lower.append(np.broadcast_to(low, size).astype(float))
-        above.append(np.broadcast_to(high, size).astype(float))
-        height += size
-        return height - size
-
-    zs = np.arange(z)
-    start = add("capacity", resources, np.array(-np.inf), room)
-    used_by, what = np.nonzero(allocation.use[columns])
-    weight = np.zeros((len(columns), resources))
-    weight[used_by, what] = allocation.use[columns][used_by, what]
-    segment_at, resource = np.nonzero(weight[row])
-    rows.append((start + resource, segment_at, weight[row][segment_at, resource]))
-    at, resource = np.nonzero(allocation.setup[columns][owner])
-    rows.append((start + resource, z + at, allocation.setup[columns][owner][at, resource]))
-    start = add("stock", len(groups), np.array(-np.inf), stock[groups])
-    grouped = np.flatnonzero(allocation.group[columns][row] != UNGROUPED)
-    place = np.searchsorted(groups, allocation.group[columns][row][grouped])
-    rows.append((start + place, grouped, np.ones(len(grouped))))
-    bounded = np.flatnonzero(np.isfinite(allocation.largest[columns]) & ~discrete)
-    start = add("largest", len(bounded), np.array(-np.inf), allocation.largest[columns][bounded])
-    into = np.searchsorted(bounded, row)
-    hit = np.isin(row, bounded)
-    rows.append((start + into[hit], zs[hit], np.ones(int(hit.sum()))))
-    mine = discrete[row]
-    ones = np.ones(int(mine.sum()))
-    start = add("order_limit", n, np.array(-np.inf), np.array(0.0))
-    rows.append((start + number[row[mine]], zs[mine], ones))
-    rows.append((start + np.arange(n), z + np.arange(n), -largest))
-    start = add("order_minimum", n, np.array(0.0), np.array(np.inf))
-    rows.append((start + number[row[mine]], zs[mine], ones))
-    rows.append((start + np.arange(n), z + np.arange(n), -least[owner]))
-    in_lots = lot[owner] > 0
-    start = add("lot", n, np.where(in_lots, 0.0, -np.inf), np.where(in_lots, 0.0, np.inf))
-    rows.append((start + number[row[mine]], zs[mine], ones))
-    rows.append((start + np.arange(n), z + n + np.arange(n), -lot[owner]))
-    i, k, v = (np.concatenate(part) for part in zip(*rows, strict=True))
-    width = z + 2 * n
-    program = LinearProgram(
-        cost=cost,
+    place = np.searchsorted(groups, group[inside])
+    rows.add("stock", len(groups), -inf, stock[groups], (place, order[inside], 1.0))
+    rows.add("position", j, -inf, 0.0, (owner, np.arange(z), 1.0), (np.arange(j), order, -1.0))
+    each = np.arange(n)
+    rows.add("order_limit", n, -inf, 0.0, (each, order[whole], 1.0), (each, used, -largest))
+    rows.add("order_minimum", n, 0.0, inf, (each, order[whole], 1.0), (each, used, -least))
+    discrete = lot > 0
+    rows.add(
+        "lot",
+        n,
+        np.where(discrete, 0.0, -inf),
+        np.where(discrete, 0.0, inf),
+        (each, order[whole], 1.0),
+        (each, lots, -lot),
+    )
+    nothing = np.zeros(n)
+    fixed = allocation.fixed_cost[columns][whole]
+    most = np.where(discrete, np.floor(largest / np.where(discrete, lot, 1.0) + 1e-6), 0.0)
+    return LinearProgram(
+        cost=np.concatenate([-slope[owner, segment], allocation.cost[columns], fixed, nothing]),
         offset=0.0,
-        matrix=coo_matrix((v, (i, k)), shape=(height, width)).tocsr(),
-        row_lower=np.concatenate(lower),
-        row_upper=np.concatenate(above),
+        matrix=rows.matrix(width),
+        row_lower=np.concatenate(rows.lower),
+        row_upper=np.concatenate(rows.upper),
         column_lower=np.zeros(width),
-        column_upper=upper,
-        integrality=np.repeat([False, True], [z, 2 * n]),
+        column_upper=np.concatenate([ahead[owner, segment], upper, np.ones(n), most]),
+        integrality=np.repeat([False, True], [z + j, 2 * n]),
         columns={
             "segment": Block("segment", 0, z, str),
-            "used": Block("used", z, z + n, str),
-            "lots": Block("lots", z + n, width, str),
+            "order": Block("order", z, z + j, str),
+            "used": Block("used", z + j, z + j + n, str),
+            "lots": Block("lots", z + j + n, width, str),
         },
-        rows=blocks,
+        rows=rows.blocks,
     )
-    return program, row

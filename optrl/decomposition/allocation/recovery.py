@@ -126,6 +126,7 @@ def recover(
     asked = round_whole(allocation, search.low[0], search.prices)
     base = round_whole(allocation, search.high, search.prices)
     columns = _open(allocation, search, base)
+    prices, bound, passes = search.prices, search.bound, search.passes
     if len(columns):
         solved = solve_program(
             allocation, columns, base, time_limit=time_limit, relative_gap=relative_gap
@@ -133,6 +134,12 @@ def recover(
         quantity = solved.quantity
         if allocation.is_feasible(base) and allocation.gain(base) > solved.gain:
             quantity = base
+        if solved.prices is not None:
+            # The program's duals are prices of the whole where the settled columns stay so.
+            tried = allocation.lagrangian(solved.prices)[1]
+            passes += 1
+            if tried < bound:
+                prices, bound = solved.prices, tried
     else:
         quantity = base
     moved = allocation.use.T @ np.abs(quantity - asked)
@@ -140,15 +147,15 @@ def recover(
     return Recovered(
         quantity,
         Repair(
-            prices=search.prices,
+            prices=prices,
             excess=allocation.excess(asked),
             moved=moved,
             cost=allocation.gain(asked) - gain,
             displaced=_displaced(allocation, quantity),
             decided=len(columns),
             gain=gain,
-            bound=max(search.bound, gain),
-            passes=search.passes,
+            bound=max(bound, gain),
+            passes=passes,
         ),
     )
 

@@ -21,6 +21,35 @@ def respond_whole(allocation: Allocation, prices: FloatArray) -> FloatArray:
     return round_whole(allocation, allocation.respond(prices), prices)
 
 
+def round_down(allocation: Allocation, quantity: FloatArray, prices: FloatArray) -> FloatArray:
+    """Lots below quantities (J,), nothing where that is too small or does not pay at the prices.
+
+    Keeps every limit that the quantities keep with set-ups left out; set-ups are paid for by
+    leaving out the columns that gain least, until capacities hold.
+    """
+    columns = allocation.integers
+    if not columns.any():
+        return quantity
+    lot = np.where(allocation.lot > 0, allocation.lot, 1.0)
+    below = np.where(allocation.lot > 0, lot * np.floor(quantity / lot + _ROUNDING), quantity)
+    price = allocation.cost + allocation.use @ prices
+    fixed = allocation.fixed_cost + allocation.setup @ prices
+    raised = allocation.curves.value(allocation.position + below)
+    net = raised - allocation.curves.value(allocation.position) - price * below - fixed
+    kept = (below > 0) & (below >= allocation.smallest) & (net > 0)
+    below = np.where(columns & ~kept, 0.0, below)
+    over = allocation.excess(below) > 1e-9 * (1 + allocation.capacity)
+    if not over.any():
+        return below
+    for r in np.flatnonzero(over).tolist():
+        load = allocation.use[:, r] * below + allocation.setup[:, r] * (below > 0)
+        order = np.argsort(np.where(load > 0, net / np.maximum(load, 1e-300), np.inf))
+        left = load.sum() - np.cumsum(load[order])
+        drop = order[: int(np.argmax(left <= allocation.capacity[r])) + 1]
+        below[drop] = np.where(load[drop] > 0, 0.0, below[drop])
+    return below
+
+
 def round_whole(allocation: Allocation, quantity: FloatArray, prices: FloatArray) -> FloatArray:
     """Quantities (J,) next to given ones that keep all limits but the resources'; see above."""
     columns = allocation.integers
