@@ -57,6 +57,8 @@ class PathwiseSettings(LearnerSettings):
             by one lane each and do not feed others.
         rounds: Rounds of messages between nodes; None for 1 where stocking nodes feed others
             and 0 elsewhere.
+        levels: Whether the network moves the levels of echelon base stock, with which learning then
+            begins, and shares out scarce stock by them; else it gives orders.
         slots: Periods ahead of which arrivals are told apart; None for the longest lead time.
         forecast: Periods of expected demand among the inputs, 0 where it is steady.
         paths: Demand paths simulated side by side.
@@ -84,6 +86,7 @@ class PathwiseSettings(LearnerSettings):
     depth: int = 2
     separate: bool = False
     rounds: int | None = None
+    levels: bool = False
     slots: int | None = None
     forecast: int = 0
     paths: int = 512
@@ -109,6 +112,8 @@ class PathwiseSettings(LearnerSettings):
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be positive")
+        if self.levels and (self.separate or self.lots):
+            raise TrainingError("levels are for one network that learns without `lots`")
         if not 0 <= self.rise < 1:
             raise TrainingError(f"rise is {self.rise}; it must be at least 0 and below 1")
 
@@ -135,7 +140,8 @@ class Pathwise:
         if rounds is None:
             inputs = NeuralInputs.of(subject.instance, subject.demand, self._space)
             rounds = int(inputs.stocked.size > 0 and not settings.separate)
-        shape = policy_shape(self._space, settings.width, settings.depth, rounds)
+        sizes = settings.width, settings.depth, rounds
+        shape = policy_shape(self._space, *sizes, levels=settings.levels)
         self.network: PolicyNetwork | SeparatePolicies = PolicyNetwork.seeded(shape, seed)
         self._clip = settings.clip
         if settings.separate:

@@ -9,6 +9,10 @@ The order of item i on lane a = (u, v) is ``scale[i, v] * softplus(f)``, f being
 * messages from the nodes that v feeds and from those that feed it, in `rounds` rounds, and the
   state of u where u holds stock.
 
+With `levels` the network moves the levels of echelon base stock instead: the order is
+``scale[i, v] * softplus(f + level - position)`` on the primary lane into v, sharply bent, and f
+begins near zero, so that learning begins with that policy.
+
 One place fed by one supplier is the case without messages: a plain network with `depth` hidden
 layers. Conditions enter the first layer and the lane's layer as biases, computed once for many
 periods and scenarios.
@@ -32,6 +36,12 @@ from optrl.simulation.rows import Rows
 STATE = ("on_hand", "backlog", "below")
 """Inputs of a node's state, before the slots of what arrives."""
 
+_IN_POSITION = (1.0, -1.0, 1.0)
+"""How they count in a node's echelon inventory position; what arrives counts in full."""
+
+_SHARPNESS = 8.0
+"""Of the bend at an order of nothing where there are levels: 0.09 of the scale is ordered there."""
+
 
 @dataclass(frozen=True)
 class PolicyShape:
@@ -44,6 +54,7 @@ class PolicyShape:
         width: Units of a hidden layer, H.
         depth: Hidden layers from a node's state to an order, at least 2.
         rounds: Rounds of messages between nodes; 0 where nodes know only themselves.
+        levels: Whether the network moves levels of echelon base stock; else it gives orders.
     """
 
     node_features: int
@@ -52,6 +63,7 @@ class PolicyShape:
     width: int = 64
     depth: int = 2
     rounds: int = 0
+    levels: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("slots", 1), ("width", 1), ("depth", 2), ("rounds", 0)):
@@ -78,6 +90,19 @@ class LaneGraph:
     target: Rows
     down: Tensor
     up: Tensor
+
+
+@dataclass(frozen=True)
+class OrderUpTo:
+    """Levels that a network moves.
+
+    Attributes:
+        level: Echelon level of each stocking node over its scale, shape (M, 1, N).
+        primary: 1 where a lane is the primary one into its node, else 0, shape (R, 1, N).
+    """
+
+    level: Tensor
+    primary: Tensor
 
 
 class Condition(nn.Module):
@@ -135,6 +160,9 @@ class PolicyNetwork(nn.Module):
         dense = [nn.Linear(width, width) for _ in range(shape.depth - 2)]
         self.hidden: Sequence[nn.Linear] = nn.ModuleList(dense)  # type: ignore[assignment]  # a list of modules
         self.out = nn.Linear(width, 1)
+        self.position = (
+            nn.Parameter(torch.zeros(len(STATE) + shape.slots)) if shape.levels else None
+        )
 
     @classmethod
     def seeded(cls, shape: PolicyShape, seed: int) -> PolicyNetwork:
@@ -148,12 +176,23 @@ class PolicyNetwork(nn.Module):
                     parameter.uniform_(-bound, bound, generator=generator)
                 else:
                     parameter.zero_()
-            # Orders begin near mean demand: softplus(0.54) = 1.
             network.out.weight.mul_(0.01)
-            network.out.bias.fill_(0.54)
+            if network.position is None:
+                # Orders begin near mean demand: softplus(0.54) = 1.
+                network.out.bias.fill_(0.54)
+            else:
+                network.position.fill_(1.0)
+                network.position[: len(STATE)] = torch.tensor(_IN_POSITION)
         return network
 
-    def bind(self, graph: LaneGraph, node: Tensor, lane: Tensor, inputs: Tensor) -> BoundPolicy:
+    def bind(
+        self,
+        graph: LaneGraph,
+        node: Tensor,
+        lane: Tensor,
+        inputs: Tensor,
+        up_to: OrderUpTo | None = None,
+    ) -> BoundPolicy:
         """The network on one graph under given conditions.
 
         Args:
@@ -162,10 +201,22 @@ class PolicyNetwork(nn.Module):
             lane: Conditions of lanes, shape (R, N, lane features).
             inputs: Positions of the inputs that are given, among `STATE` and the slots; the
                 others are zero.
+            up_to: Levels, where the network moves some.
+
+        Raises:
+            ValueError: If levels are missing, or given for none.
         """
+        if (up_to is None) == self.shape.levels:
+            raise ValueError(
+                "the network moves levels: give them"
+                if self.shape.levels
+                else "the network gives orders: levels are of no use to it"
+            )
         both = torch.cat([graph.destination.take(node).expand(len(lane), -1, -1), lane], dim=-1)
         first = self.state.weight[:, inputs].t()
-        return BoundPolicy(self, graph, first, self.node(node), self.lane(both))
+        position = None if self.position is None else self.position[inputs]
+        biases = self.node(node), self.lane(both)
+        return BoundPolicy(self, graph, first, *biases, up_to, position)
 
 
 @dataclass(frozen=True)
@@ -178,6 +229,8 @@ class BoundPolicy:
         first: Weights of the inputs given, shape (inputs, H).
         node: Biases of nodes, shape (M, 1, N, H).
         lane: Biases of lanes, shape (R, 1, N, H).
+        up_to: Levels that the network moves, or None.
+        position: Weights of the inputs given in the inventory position, shape (inputs,), or None.
     """
 
     network: PolicyNetwork
@@ -185,6 +238,8 @@ class BoundPolicy:
     first: Tensor
     node: Tensor
     lane: Tensor
+    up_to: OrderUpTo | None = None
+    position: Tensor | None = None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Orders over scale.
@@ -201,7 +256,7 @@ class BoundPolicy:
             biases = [self.node, self.lane, *(layer.bias for layer in net.hidden)]
             weights = [net.destination.weight.t(), *(layer.weight.t() for layer in net.hidden)]
             orders = perceptron(inputs, self.first, biases, weights, net.out.weight[0])
-            return softplus(orders + net.out.bias)
+            return self._positive(orders + net.out.bias, inputs)
         size = (scenarios, items, net.shape.width)
         hidden = inputs.reshape(len(inputs), -1).t() @ self.first
         hidden = torch.relu_(hidden.view(nodes, *size).add_(self.node))
@@ -216,4 +271,12 @@ class BoundPolicy:
         for layer in net.hidden:
             hidden = torch.relu_(layer(hidden))
         out = hidden.view(-1, net.shape.width) @ net.out.weight.t()
-        return softplus(out.view(-1, scenarios, items) + net.out.bias)
+        return self._positive(out.view(-1, scenarios, items) + net.out.bias, inputs)
+
+    def _positive(self, out: Tensor, inputs: Tensor) -> Tensor:
+        """Orders over scale of what the network says, shape (R, S, N)."""
+        if self.up_to is None or self.position is None:
+            return softplus(out)
+        position = torch.tensordot(self.position, inputs, 1)
+        missing = self.graph.destination.take(self.up_to.level - position)
+        return softplus(out + missing * self.up_to.primary, _SHARPNESS)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from optrl.errors import OptrlError
-from optrl.networks.graph_policy import STATE, LaneGraph, PolicyNetwork, PolicyShape
+from optrl.networks.graph_policy import STATE, LaneGraph, OrderUpTo, PolicyNetwork, PolicyShape
 
 
 class SeparatePolicies(nn.Module):
@@ -30,8 +30,8 @@ class SeparatePolicies(nn.Module):
 
     def __init__(self, shape: PolicyShape, copies: int) -> None:
         super().__init__()
-        if shape.rounds:
-            raise ValueError("separate networks exchange no messages: rounds must be 0")
+        if shape.rounds or shape.levels:
+            raise ValueError("separate networks exchange no messages and give orders, not levels")
         self.shape, self.copies = shape, copies
         width = shape.width
         inner = [len(STATE) + shape.slots, *[width] * (shape.depth - 1)]
@@ -81,9 +81,16 @@ class SeparatePolicies(nn.Module):
         return copies
 
     def bind(
-        self, graph: LaneGraph, node: Tensor, lane: Tensor, inputs: Tensor
+        self,
+        graph: LaneGraph,
+        node: Tensor,
+        lane: Tensor,
+        inputs: Tensor,
+        up_to: OrderUpTo | None = None,
     ) -> BoundSeparatePolicies:
         """The networks on the graph they were made for; see `PolicyNetwork.bind`.
+
+        They move no levels: `up_to` is None.
 
         Raises:
             OptrlError: If there are not as many pairs of node and item, or some node is fed by

@@ -9,10 +9,11 @@ import torch
 from optrl_formulations.network import IntArray
 from torch import Tensor
 
-from optrl.networks.graph_policy import STATE, BoundPolicy, PolicyNetwork
+from optrl.networks.graph_policy import STATE, BoundPolicy, OrderUpTo, PolicyNetwork
 from optrl.networks.separate_policies import BoundSeparatePolicies, SeparatePolicies
 from optrl.policies.neural_inputs import NeuralInputs, conditions, rows_tensor
-from optrl.simulation.rows import Rows, items_first
+from optrl.policies.neural_sharing import SharedStock, nearest_lots
+from optrl.simulation.rows import Rows, graph_first, items_first
 from optrl.simulation.state import Decision, State
 
 
@@ -20,7 +21,9 @@ class NeuralPolicy:
     """Orders of a network, in whole lots where lanes have lots.
 
     Orders are rounded to the nearest lot, which leaves no gradient: learning goes without. What is
-    not possible is cut by the dynamics.
+    not possible is cut by the dynamics. Where the network moves levels, nodes that feed several
+    others share out what is scarce here, so that learning sees it and rounding leaves nothing over
+    (`optrl.policies.neural_sharing`).
 
     Args:
         network: The network, or one for each item and node.
@@ -75,6 +78,14 @@ class NeuralPolicy:
         self._allowed = None if allowed.all() else rows_tensor(allowed.astype(float), dtype)
         calendar = (network_.review_period[lanes] != 1).any()
         self._always_open = not calendar and not network_.closed
+        self._sharing, self._up_to = None, None
+        if network.shape.levels:
+            to = np.searchsorted(stocking, network_.destination[lanes])
+            primary = (sourcing.lane[:, to] == lanes).astype(float)
+            level = rows_tensor(inputs.echelon_level, dtype)
+            self._up_to = OrderUpTo(level, rows_tensor(primary, dtype))
+            sharing = SharedStock(network_, lanes, rows_tensor(inputs.deviation(to), dtype))
+            self._sharing = sharing if sharing.any else None
         lot = network_.lot_size[inputs.items][:, lanes]
         least = network_.minimum_quantity[inputs.items][:, lanes]
         self._lot = rows_tensor(lot, dtype) if lot.any() and whole_lots else None
@@ -103,9 +114,13 @@ class NeuralPolicy:
         if not self._always_open:
             opens = self.inputs.sourcing.network.open_periods(period, 1)[self.inputs.lanes, 0]
             quantity = quantity * torch.from_numpy(opens)[:, None, None]
-        if self._lot is not None:
-            count = (quantity / torch.where(self._lot > 0, self._lot, 1.0) + 0.5).floor()
-            quantity = torch.where(self._lot > 0, count * self._lot, quantity)
+        if self._sharing is not None:
+            stock = self._stocking.take(graph_first(state.on_hand.to(self._dtype)))
+            quantity = self._sharing.share(quantity, stock)
+            if self._lot is not None:
+                quantity = self._sharing.whole(quantity, stock, self._lot)
+        elif self._lot is not None:
+            quantity = nearest_lots(quantity, self._lot)
         if self._least is not None:
             raised = torch.where(quantity >= self._least / 2, self._least, 0.0)
             quantity = torch.where(quantity < self._least, raised, quantity)
@@ -121,7 +136,7 @@ class NeuralPolicy:
         if self._bound is None or self.inputs.space.forecast:
             node = conditions(self.inputs.node_at(period), self._dtype)
             lane = conditions(self.inputs.lane, self._dtype)
-            self._bound = self.network.bind(self._graph, node, lane, self._given)
+            self._bound = self.network.bind(self._graph, node, lane, self._given, self._up_to)
         return self._bound
 
     def _inputs(self, state: State) -> Tensor:

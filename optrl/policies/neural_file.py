@@ -27,6 +27,7 @@ _LARGEST = {
     "depth": 1000,
     "rounds": 1000,
     "copies": 10**7,
+    "levels": 1,
 }
 
 
@@ -54,6 +55,7 @@ def write_network(
     """Write a network; the file appears whole or not at all."""
     shape = network.shape
     sizes = {"width": shape.width, "depth": shape.depth, "rounds": shape.rounds}
+    sizes["levels"] = int(shape.levels)
     sizes["copies"] = network.copies if isinstance(network, SeparatePolicies) else 0
     document = {
         "sizes": asdict(space) | sizes,
@@ -75,6 +77,9 @@ def read_network(path: str | os.PathLike[str]) -> NetworkFile:
     if features != [list(NODE_FEATURES), list(LANE_FEATURES)]:
         raise TensorFileError(f"{path}: its network takes other inputs: train it again")
     sizes, about = document.get("sizes"), document.get("about")
+    if isinstance(sizes, dict):
+        # Files written before there were levels name none.
+        sizes = {"levels": 0} | sizes
     if not isinstance(sizes, dict) or not isinstance(about, dict) or set(sizes) != set(_LARGEST):
         raise TensorFileError(f"{path}: its document does not describe a policy network")
     for name, largest in _LARGEST.items():
@@ -82,7 +87,8 @@ def read_network(path: str | os.PathLike[str]) -> NetworkFile:
             raise TensorFileError(f"{path}: {name} is {sizes[name]!r}, not within 0..{largest}")
     space = InputSpace(sizes["slots"], sizes["forecast"])
     try:
-        shape = policy_shape(space, sizes["width"], sizes["depth"], sizes["rounds"])
+        numbers = sizes["width"], sizes["depth"], sizes["rounds"]
+        shape = policy_shape(space, *numbers, levels=bool(sizes["levels"]))
     except ValueError as error:
         raise TensorFileError(f"{path}: {error}") from error
 
@@ -102,6 +108,9 @@ def read_network(path: str | os.PathLike[str]) -> NetworkFile:
     return NetworkFile(network, space, about)
 
 
-def policy_shape(space: InputSpace, width: int, depth: int, rounds: int) -> PolicyShape:
+def policy_shape(
+    space: InputSpace, width: int, depth: int, rounds: int, *, levels: bool = False
+) -> PolicyShape:
     """Sizes of a network over the inputs of a space."""
-    return PolicyShape(space.node_features, space.lane_features, space.slots, width, depth, rounds)
+    node, lane = space.node_features, space.lane_features
+    return PolicyShape(node, lane, space.slots, width, depth, rounds, levels)

@@ -28,7 +28,7 @@ from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.networks.graph_policy import LaneGraph
 from optrl.policies.levels import mean_rate
-from optrl.policies.neural_conditions import Conditions, InputSpace
+from optrl.policies.neural_conditions import NODE_FEATURES, Conditions, InputSpace
 from optrl.policies.sourcing import NOWHERE, Sourcing
 from optrl.simulation.rows import Rows
 
@@ -114,6 +114,19 @@ class NeuralInputs:
         mean = self.demand.mean(period, self.space.forecast)[self.items]
         passing = np.einsum("ndt,ndm->nmt", mean, self.sourcing.supplies)
         return np.concatenate([self.node, passing / self.scale[:, :, None]], axis=2)
+
+    @property
+    def echelon_level(self) -> FloatArray:
+        """Levels of echelon base stock over the scale, shape (N, M)."""
+        return self.node[..., NODE_FEATURES.index("echelon_base_stock")] * self.space.slots
+
+    def deviation(self, to: IntArray) -> FloatArray:
+        """Standard deviation of a period's demand that passes nodes `to`, shape (N, len(to)).
+
+        Where demand is certain, its mean.
+        """
+        variation = self.node[..., NODE_FEATURES.index("variation")]
+        return (self.scale * np.where(variation > 0, variation, 1.0))[:, to]
 
     @cached_property
     def stocked(self) -> IntArray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-import torch
 from optrl_formulations.network import FloatArray
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.policies.echelon_base_stock import EchelonBaseStock
 from optrl.policies.levels import FixedLevels
-from optrl.policies.rationing import RationedBaseStock, Scarcity, hand_out, whole_lots
+from optrl.policies.rationing import RationedBaseStock, Scarcity, largest_remainders
 from optrl.policies.sourcing import Sourcing
 
 
@@ -26,8 +25,7 @@ class ProportionalRationing(RationedBaseStock):
     Levels of `fit` are those of `echelon_base_stock`.
 
     Source: Kaynov et al. (2024), International Journal of Production Economics 267 (echelon base
-    stock with proportional allocation as benchmark); Balinski & Young (2001), Fair
-    Representation, 2nd ed. (largest remainders).
+    stock with proportional allocation as benchmark).
     """
 
     name: ClassVar[str] = "proportional_rationing"
@@ -51,10 +49,4 @@ class ProportionalRationing(RationedBaseStock):
     def share(self, scarcity: Scarcity) -> Tensor:
         """Proportional shares in whole lots, shape (C, P)."""
         exact = scarcity.asked * (scarcity.have / scarcity.asked.sum(0))
-        lots = whole_lots(exact, scarcity.lot)
-        cut = exact - lots
-        room = torch.where(cut > 1e-6 * scarcity.lot, scarcity.lot, 0.0)
-        fraction = torch.where(room > 0, cut / room.clamp(min=1e-12), 0.0)
-        # Stable: who is named first comes first among equals.
-        rank = fraction.sort(dim=0, descending=True, stable=True).indices
-        return lots + hand_out(scarcity.have - lots.sum(0), room, scarcity.lot, rank)
+        return largest_remainders(exact, scarcity.have, scarcity.lot)

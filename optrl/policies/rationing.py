@@ -76,6 +76,25 @@ def hand_out(left: Tensor, room: Tensor, lot: Tensor, rank: Tensor | None = None
     return taken if rank is None else torch.empty_like(taken).scatter_(0, rank, taken)
 
 
+def largest_remainders(exact: Tensor, have: Tensor, lot: Tensor) -> Tensor:
+    """Quantities in whole lots, those cut most getting one more while there is stock for it.
+
+    Args:
+        exact: Quantities, in sum no more than there is but for rounding, shape (C, P).
+        have: What there is, shape (P,).
+        lot: Lot sizes, 0 where quantities are continuous, shape (C, P).
+
+    Source: Balinski & Young (2001), Fair Representation, 2nd ed. (largest remainders).
+    """
+    lots = whole_lots(exact, lot)
+    cut = exact - lots
+    room = torch.where(cut > 1e-6 * lot, lot, 0.0)
+    fraction = torch.where(room > 0, cut / room.clamp(min=1e-12), 0.0)
+    # Stable: who is named first comes first among equals.
+    rank = fraction.sort(dim=0, descending=True, stable=True).indices
+    return lots + hand_out(have - lots.sum(0), room, lot, rank)
+
+
 class RationedBaseStock(SeparableLevelPolicy):
     """Echelon base stock whose supplying nodes ration what is scarce by a rule of their own.
 
