@@ -31,6 +31,11 @@ class PriceNetwork(nn.Module):
                 spread = (2.0 / layer.in_features) ** 0.5
                 layer.weight.normal_(0.0, spread, generator=generator)
                 layer.bias.zero_()
+            # Every first forecast is positive: at zero the rectifier would pass no gradient.
+            last = self.layers[-1]
+            assert isinstance(last, nn.Linear)
+            last.weight.mul_(0.1)
+            last.bias.fill_(0.5)
 
     def forward(self, features: Tensor) -> Tensor:
         """Prices, shape (...,), in units of the resource's own scale.
@@ -41,4 +46,4 @@ class PriceNetwork(nn.Module):
         here = features
         for layer in self.layers[:-1]:
             here = functional.silu(layer(here))
-        return functional.softplus(self.layers[-1](here)[..., 0], beta=20.0)
+        return functional.softplus(self.layers[-1](here)[..., 0], beta=10.0)

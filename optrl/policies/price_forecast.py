@@ -36,7 +36,7 @@ FEATURES = (
 
 FILE = "prices.safetensors"
 _KIND = "optrl price forecast"
-_WIDEST, _DEEPEST = 512, 8
+_WIDEST, _DEEPEST, _LONGEST_YEAR = 512, 8, 1e6
 
 
 def features(
@@ -125,7 +125,8 @@ class PriceForecast:
         sizes = isinstance(hidden, list) and 0 < len(hidden) <= _DEEPEST
         if not (sizes and all(type(x) is int and 0 < x <= _WIDEST for x in hidden or [])):
             raise OptrlError(f"{path}: {hidden!r} are no widths of a price network")
-        if type(year) not in (int, float) or not 1 <= float(year or 0) or about.get("features") != list(FEATURES):
+        known = about.get("features") == list(FEATURES)
+        if not known or not isinstance(year, int | float) or not 0 < year < _LONGEST_YEAR:
             raise OptrlError(f"{path} holds no price forecast of this version")
         network = PriceNetwork(len(FEATURES), tuple(hidden or ()))
         check_same_form(tensors, dict(network.named_parameters()), str(path))
