@@ -15,13 +15,18 @@ import numpy as np
 
 from optrl.learning.base import LearnerSettings, Subject, TrainingError
 from optrl.learning.dual_sourcing_family import DualSourcingSystems
+from optrl.learning.one_warehouse_family import OneWarehouseSystems
 from optrl.learning.pathwise import Pathwise, PathwiseSettings
 from optrl.learning.system_family import SinglePlaces, SystemFamily
 from optrl.learning.training_instance import TrainingInstance
 from optrl.policies.neural_conditions import InputSpace
 from optrl.simulation.rollout import simulate
 
-FAMILIES: tuple[SystemFamily, ...] = (SinglePlaces(), DualSourcingSystems())
+FAMILIES: tuple[SystemFamily, ...] = (
+    SinglePlaces(),
+    DualSourcingSystems(),
+    OneWarehouseSystems(),
+)
 """Families by the name in what they are trained for."""
 
 _VALIDATION = 1_000_003
