@@ -45,6 +45,22 @@ class Ledger:
         self.usage.append(usage)
         self.bound.append(bound)
 
+    def value(self, number: int, limits: FloatArray) -> float:
+        """Lagrangian value of a round; where no bound is claimed, that of the round's own plans.
+
+        Args:
+            number: Of the round.
+            limits: Capacities, shape (K,).
+        """
+        if self.bound[number] > -np.inf:
+            return self.bound[number]
+        excess = self.usage[number].sum(axis=0) - limits
+        return float(self.cost[number].sum() + self.prices[number] @ excess)
+
+    def centre(self, limits: FloatArray) -> int:
+        """The round of the largest value, around which masters search."""
+        return int(np.argmax([self.value(m, limits) for m in range(len(self))]))
+
     @property
     def best(self) -> int:
         """The round of the largest bound, the first where several are equal; -1 without one."""

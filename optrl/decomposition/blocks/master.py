@@ -29,6 +29,17 @@ class Standing:
     combination: Combination | None
 
     @property
+    def centre(self) -> FloatArray:
+        """Prices of the largest Lagrangian value so far, shape (K,)."""
+        return self.ledger.prices[self.ledger.centre(self.coupling.limits)]
+
+    @property
+    def value(self) -> float:
+        """Largest Lagrangian value so far, see `Ledger.value`; no bound where none is claimed."""
+        limits = self.coupling.limits
+        return self.ledger.value(self.ledger.centre(limits), limits)
+
+    @property
     def lower(self) -> float:
         """Best lower bound, -inf without one."""
         best = self.ledger.best
@@ -64,7 +75,7 @@ class Master(Protocol):
     name: ClassVar[str]
     """Name on the command line, in lower case with underscores."""
 
-    needs_combination: bool
+    needs_combination: ClassVar[bool]
     """Whether `propose` needs the combination after every round; else the driver solves it when it
     is due."""
 

@@ -1,7 +1,8 @@
 """The box around the best prices in which a model of few cuts is trusted.
 
-It is measured in a scale by row, the price there, or a share of the largest where a row has none
-yet. It grows where a round kept what the model promised, and shrinks where it fell far behind.
+It is measured in a scale by row: the price there, or a share of the largest where a row has none
+yet. It grows where a round kept most of what the model promised, and shrinks where it fell far
+behind.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from optrl_formulations.network import FloatArray
 
 from optrl.decomposition.blocks.errors import BlockCheckpointError, BlockError
 from optrl.decomposition.blocks.master import MasterState, Standing
+from optrl.decomposition.blocks.restricted import solve_restricted
 
 _FLOOR = 0.1
 
@@ -23,8 +25,8 @@ class Box:
 
     Attributes:
         radius: In units of the scale.
-        promised: Value the model promised at the last proposal.
-        before: Best bound when it was proposed.
+        promised: Value the model promised at the last proposal; nan before the first.
+        before: Largest value when it was proposed.
     """
 
     radius: float
@@ -35,27 +37,36 @@ class Box:
         if not self.radius > 0:
             raise BlockError(f"radius is {self.radius}: it must be positive")
 
-    def learn(self, standing: Standing) -> None:
-        """Compare the last round with what was promised."""
+    def towards_best(self, standing: Standing, share: float) -> FloatArray:
+        """Prices on the way from the best so far to the model's maximum over the box, (K,).
+
+        Args:
+            standing: What is known.
+            share: How far on the way.
+        """
+        self._learn(standing)
+        centre, lower, upper = self._around(standing)
+        solved = solve_restricted(standing.ledger, standing.coupling.limits, lower, upper)
+        self.before = standing.value
+        self.promised = self.before + share * (solved.value - self.before)
+        return centre + share * (solved.prices - centre)
+
+    def _learn(self, standing: Standing) -> None:
+        """Compare the last round with what was promised for it."""
         promised = self.promised - self.before
         if not promised > 0:
             return
-        ratio = (standing.ledger.bound[-1] - self.before) / promised
-        if ratio > 0.5:
+        last = standing.ledger.value(len(standing.ledger) - 1, standing.coupling.limits)
+        ratio = (last - self.before) / promised
+        if ratio > _KEPT:
             self.radius *= 2.0
-        elif ratio < -1.0:
+        elif ratio < _BROKEN:
             self.radius *= 0.5
 
-    def around(self, standing: Standing) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _around(self, standing: Standing) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Centre, lower and upper ends, shape (K,) each."""
-        centre = standing.ledger.prices[max(standing.ledger.best, 0)]
-        largest = max(float(price.max(initial=0.0)) for price in standing.ledger.prices)
-        if largest == 0:
-            # Nothing was priced yet: a unit of capacity at a share of what a unit used costs.
-            cost = sum(float(np.abs(cost).sum()) for cost in standing.ledger.cost)
-            used = sum(float(usage.sum()) for usage in standing.ledger.usage)
-            largest = cost / used if cost > 0 and used > 0 else 1.0
-        reach = self.radius * np.maximum(centre, _FLOOR * largest)
+        centre = standing.centre
+        reach = self.radius * np.maximum(centre, _FLOOR * typical_price(standing))
         upper = np.minimum(centre + reach, standing.coupling.price_limits)
         return centre, np.maximum(centre - reach, 0.0), upper
 
@@ -76,3 +87,16 @@ class Box:
             return cls(*(state.numbers[name] for name in ("radius", "promised", "before")))
         except KeyError as error:
             raise BlockCheckpointError(f"the checkpoint lacks the master's {error}") from error
+
+
+def typical_price(standing: Standing) -> float:
+    """Largest price at the best so far; before anything has a price, what a unit used costs."""
+    largest = float(standing.centre.max(initial=0.0))
+    if largest > 0:
+        return largest
+    cost = sum(float(np.abs(cost).sum()) for cost in standing.ledger.cost)
+    used = sum(float(usage.sum()) for usage in standing.ledger.usage)
+    return cost / used if cost > 0 and used > 0 else 1.0
+
+
+_KEPT, _BROKEN = 0.5, -1.0

@@ -13,7 +13,6 @@ from optrl_formulations.network import FloatArray
 
 from optrl.decomposition.blocks.master import MasterState, Standing
 from optrl.decomposition.blocks.masters.box import Box
-from optrl.decomposition.blocks.restricted import solve_restricted
 
 
 @dataclass
@@ -27,18 +26,14 @@ class CuttingPlanes:
     name: ClassVar[str] = "cutting_planes"
     needs_combination: ClassVar[bool] = True
 
-    radius: float = 0.5
+    radius: float = 0.3
 
     def __post_init__(self) -> None:
         self._box = Box(self.radius)
 
     def propose(self, standing: Standing) -> FloatArray:
         """See `Master`."""
-        self._box.learn(standing)
-        _, lower, upper = self._box.around(standing)
-        solved = solve_restricted(standing.ledger, standing.coupling.limits, lower, upper)
-        self._box.promised, self._box.before = solved.value, standing.lower
-        return solved.prices
+        return self._box.towards_best(standing, 1.0)
 
     def state(self) -> MasterState:
         """The box."""

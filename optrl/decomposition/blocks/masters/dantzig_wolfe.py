@@ -41,11 +41,9 @@ class DantzigWolfe:
 
     def propose(self, standing: Standing) -> FloatArray:
         """See `Master`."""
-        assert standing.combination is not None
-        duals, best = standing.combination.prices, standing.ledger.best
-        if best < 0:
-            return duals
-        centre = standing.ledger.prices[best]
+        if standing.combination is None:
+            raise BlockError("the Dantzig-Wolfe master needs the combination after every round")
+        duals, centre = standing.combination.prices, standing.centre
         return centre + self.share * (duals - centre)
 
     def state(self) -> MasterState:

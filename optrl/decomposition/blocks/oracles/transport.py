@@ -107,7 +107,9 @@ def solve_transport(gain: FloatArray, supply: FloatArray, demand: FloatArray) ->
         if len(going) <= _COMPACT * len(active):
             done = ~go
             flow[:, :, active[done]] = work.flow[:, :, done]
-            price[:, active[done]] = np.maximum(paths.gain[:, done], 0.0)
+            # A unit that gives way may also be left over, which is worth 0.
+            ended = work.only(done).best_paths(tolerance[active[done]], leaving=0.0)
+            price[:, active[done]] = ended.gain
             if not len(going):
                 break
             active, start, paths, work = active[go], start[go], paths.only(go), work.only(go)
@@ -160,9 +162,14 @@ class _Work:
         part.moved, part.taken = self.moved[:, keep], self.taken[:, keep]
         return part
 
-    def best_paths(self, tolerance: FloatArray) -> _Paths:
-        """Longest paths over the sources (Bellman and Ford), which have no positive cycle."""
-        gain = self.room.max(axis=1)
+    def best_paths(self, tolerance: FloatArray, leaving: float = -np.inf) -> _Paths:
+        """Longest paths over the sources (Bellman and Ford), which have no positive cycle.
+
+        Args:
+            tolerance: Gains that count as none, shape (B,).
+            leaving: Worth of leaving a unit over instead.
+        """
+        gain = np.maximum(self.room.max(axis=1), leaving)
         pair = np.full(gain.shape, -1, dtype=np.int64)
         pairs = self.moves.pairs
         best = [self.taken[first:last].max(axis=0) for first, last, _, _ in pairs]
