@@ -28,6 +28,9 @@ from optrl.values.state_columns import StateColumns
 
 # Copies of states simulated side by side: enough to outweigh the calls, few enough for the cache.
 _SIDE_BY_SIDE = 8192
+# Stock is shifted by so much: at nothing its derivative is that of a bit more, and where nothing
+# is asked of nothing, automatic differentiation would give neither side's.
+_INSIDE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ class RolloutTargets:
                 for part in (states.stock, states.due, states.backlog)
             )
         )
-        copies = leaves.copies(self._replicates)
+        inside = replace(leaves, stock=leaves.stock + _INSIDE)
+        copies = inside.copies(self._replicates)
         count = copies.stock.shape[1]
         drawn = self._demand.sample(count, period, self._periods, generator)
         demand = torch.from_numpy(drawn).to(copies.stock.dtype).permute(3, 2, 0, 1).contiguous()
