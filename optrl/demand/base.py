@@ -71,6 +71,19 @@ class TotalShape(Protocol):
 
 
 @runtime_checkable
+class PeriodDependence(Protocol):
+    """What a model may add: whether its periods depend on one another.
+
+    Bounds that rest on independence refuse models without it.
+    """
+
+    @property
+    def independent_periods(self) -> bool:
+        """Whether demand of different periods is independent."""
+        ...
+
+
+@runtime_checkable
 class FittedDemand(DemandModel, Protocol):
     """A demand model that can be fitted to an instance; the package is walked for these."""
 

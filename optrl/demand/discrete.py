@@ -22,6 +22,7 @@ class Discrete:
     """
 
     total_family: ClassVar[TotalFamily] = "normal"
+    independent_periods: ClassVar[bool] = True
 
     nodes: IntArray
     probability: FloatArray

@@ -27,6 +27,7 @@ class Empirical:
     """
 
     name: ClassVar[str] = "empirical"
+    independent_periods: ClassVar[bool] = True
 
     nodes: IntArray
     history: FloatArray

@@ -150,15 +150,27 @@ class NegativeBinomial:
         )
         return total
 
+    @property
+    def independent_periods(self) -> bool:
+        """Whether no error of the level ties the periods of a path together."""
+        return not self.level_variance.any()
+
+    def rates(self, scenarios: int, periods: int, generator: np.random.Generator) -> FloatArray:
+        """Draw Z U, what multiplies the expected demand, shape (S, N, periods).
+
+        `sample` draws these first: with a generator in the same state it draws the same.
+        """
+        items = self.path.shape[0]
+        shock = _gamma(generator, self.shock_variance[:, None], (scenarios, items, periods))
+        return shock * _gamma(generator, self.level_variance, (scenarios, items))[:, :, None]
+
     def sample(
         self, scenarios: int, first: int, periods: int, generator: np.random.Generator
     ) -> FloatArray:
         """Draw demand paths, shape (S, N, D, periods), as Poisson with gamma means."""
         mean = self.path.at(first, periods)
         items, demand_nodes = self.path.shape
-        shock = _gamma(generator, self.shock_variance[:, None], (scenarios, items, periods))
-        shock = shock * _gamma(generator, self.level_variance, (scenarios, items))[:, :, None]
-        shock = shock.reshape(scenarios, -1)
+        shock = self.rates(scenarios, periods, generator).reshape(scenarios, items * periods)
         live = np.flatnonzero(mean)
         size = self.size.ravel()[live // periods]
         # Poisson pairs come last: they need no gamma draws.

@@ -33,6 +33,7 @@ class Normal:
 
     name: ClassVar[str] = "normal"
     total_family: ClassVar[TotalFamily] = "normal"
+    independent_periods: ClassVar[bool] = True
 
     nodes: IntArray
     location: Path

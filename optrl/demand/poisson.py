@@ -26,6 +26,7 @@ class Poisson:
 
     name: ClassVar[str] = "poisson"
     total_family: ClassVar[TotalFamily] = "negative_binomial"
+    independent_periods: ClassVar[bool] = True
 
     nodes: IntArray
     path: Path

@@ -32,6 +32,7 @@ class QuantileForecast:
     """
 
     name: ClassVar[str] = "quantile"
+    independent_periods: ClassVar[bool] = True
 
     nodes: IntArray
     probabilities: FloatArray

@@ -23,6 +23,7 @@ class Replay:
     """
 
     name: ClassVar[str] = "replay"
+    independent_periods: ClassVar[bool] = True
 
     table: DemandTable
 

@@ -33,6 +33,7 @@ class SeasonalBootstrap:
     """
 
     name: ClassVar[str] = "seasonal_bootstrap"
+    independent_periods: ClassVar[bool] = True
 
     nodes: IntArray
     path: Path

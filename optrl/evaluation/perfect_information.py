@@ -7,6 +7,7 @@ value. It is a lower bound for each scenario, and its mean one for the expected 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from optrl.instance import Instance
 from optrl.simulation.arrivals import Underway
 from optrl.simulation.dynamics import Dynamics
 from optrl.stages.coarse import CoarseView, with_root
-from optrl.stages.stage_problem import StageProblem
+from optrl.stages.stage_problem import StageProblem, StageSolution
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,93 @@ def perfect_information(
     Raises:
         optrl.errors.OptrlError: If a program is not solved to optimality in time.
     """
+    paths = np.asarray(demand, dtype=float)
+    known = KnownFuture(instance, paths.mean(axis=(0, 3)), paths.shape[3], seed)
+    bounds, seconds = [], []
+    for s, path in enumerate(paths):
+        solved = known.solve(path, first_scenario + s, time_limit=time_limit)
+        bounds.append(solved.solution.bound)
+        seconds.append(solved.solution.seconds)
+    return PerfectInformation(
+        bound=np.array(bounds),
+        seconds=np.array(seconds),
+        integers_relaxed=instance.network.has_integers,
+        assumption=(
+            "demand and delays of the whole horizon are known in advance; "
+            + "; ".join(relaxations(instance))
+        ),
+    )
+
+
+def relaxations(instance: Instance) -> list[str]:
+    """What a program with the future known leaves out of an instance, in words."""
+    found = ["service levels and storage limits without a price are dropped"]
+    if instance.network.has_integers:
+        found.append("integers are relaxed")
+    if instance.frozen.size:
+        found.append("frozen orders may be released in part")
+    return found
+
+
+class KnownFuture:
+    """The program of a whole path, solved for path after path.
+
+    Args:
+        instance: The instance; what `relaxations` names is left out of it.
+        weight: Typical demand, shape (N, D); pairs of zero weight have no demand at all.
+        periods: Periods T of a path.
+        seed: Seed of random arrivals.
+        make: Makes the program; one that takes the same arguments as `StageProblem`.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        weight: FloatArray,
+        periods: int,
+        seed: int,
+        make: Callable[..., StageProblem] = StageProblem,
+    ) -> None:
+        """See the class."""
+        self.instance, self.periods = instance, periods
+        self.view = CoarseView.of(_relaxed(instance), weight, merge=False)
+        self._seed, self._make = seed, make
+        self.problem: StageProblem | None = None
+
+    def prepare(self, scenario: int) -> StageProblem:
+        """The program of a scenario's arrivals: the last one where arrivals are certain."""
+        delivery = realized_delivery(self.instance, self._seed, scenario, self.periods)
+        if self.problem is None or delivery is not None:
+            view = self.view
+            # What stock or capacity cannot carry of a frozen order is cut as it is carried out.
+            self.problem = self._make(
+                view.aggregation.network,
+                ScenarioTree.chain(self.periods),
+                view.demand_pairs,
+                frozen=view.frozen(),
+                frozen_as="at_most",
+                frozen_start=self.instance.start,
+                delivery=delivery,
+                held=view.held(),
+            )
+        return self.problem
+
+    def solve(
+        self, path: FloatArray, scenario: int, *, time_limit: float | None = None
+    ) -> StageSolution:
+        """Solve for demand (N, D, T) and the arrivals of a scenario."""
+        return self.prepare(scenario).solve(
+            self.view.start(),
+            self.instance.start,
+            with_root(self.view.demand(path)),
+            time_limit=time_limit,
+        )
+
+
+def _relaxed(instance: Instance) -> Instance:
+    """The instance without what need not hold on a policy's path."""
     network = instance.network
-    relaxed = network.has_integers
-    if relaxed:
+    if network.has_integers:
         network = replace(
             network,
             fixed_cost=np.zeros_like(network.fixed_cost),
@@ -83,42 +168,7 @@ def perfect_information(
             r for r in network.resources if r.kind != "storage" or np.isfinite(r.overflow_cost)
         ),
     )
-    paths = np.asarray(demand, dtype=float)
-    periods = paths.shape[3]
-    open_instance = replace(instance, network=network)
-    view = CoarseView.of(open_instance, paths.mean(axis=(0, 3)), merge=False)
-    bounds, seconds = [], []
-    problem: StageProblem | None = None
-    for s, path in enumerate(paths):
-        delivery = realized_delivery(instance, seed, first_scenario + s, periods)
-        if problem is None or delivery is not None:
-            # What stock or capacity cannot carry of a frozen order is cut as it is carried out.
-            problem = StageProblem(
-                view.aggregation.network,
-                ScenarioTree.chain(periods),
-                view.demand_pairs,
-                frozen=view.frozen(),
-                frozen_as="at_most",
-                frozen_start=instance.start,
-                delivery=delivery,
-                held=view.held(),
-            )
-        solved = problem.solve(
-            view.start(), instance.start, with_root(view.demand(path)), time_limit=time_limit
-        )
-        bounds.append(solved.solution.bound)
-        seconds.append(solved.solution.seconds)
-    return PerfectInformation(
-        bound=np.array(bounds),
-        seconds=np.array(seconds),
-        integers_relaxed=relaxed,
-        assumption=(
-            "demand and delays of the whole horizon are known in advance; service levels and "
-            "storage limits without a price are dropped"
-            + ("; integers are relaxed" if relaxed else "")
-            + ("; frozen orders may be released in part" if instance.frozen.size else "")
-        ),
-    )
+    return replace(instance, network=network)
 
 
 def realized_delivery(
