@@ -70,6 +70,7 @@ class PathwiseSettings(LearnerSettings):
             once too large would stay so.
         lots: Whether orders are in whole lots while learning, with gradients from rollouts of
             `periods` (about three lead times do); where the instance is endless.
+        window: Lots about the point where rounding changes within which such orders are moved.
         learning_rate: Largest of the cycle.
         rise: Share of the updates in which it rises.
         clip: Largest norm of the gradient.
@@ -95,6 +96,7 @@ class PathwiseSettings(LearnerSettings):
     spread: bool = False
     cut_charge: float = 0.05
     lots: bool = False
+    window: float = 1.0
     learning_rate: float = 5e-3
     rise: float = 0.2
     clip: float = 1.0
@@ -114,6 +116,8 @@ class PathwiseSettings(LearnerSettings):
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be positive")
         if self.levels and (self.separate or self.lots):
             raise TrainingError("levels are for one network that learns without `lots`")
+        if not 0 < self.window <= 1:
+            raise TrainingError(f"window is {self.window}; it must be above 0 and at most 1")
         if not 0 <= self.rise < 1:
             raise TrainingError(f"rise is {self.rise}; it must be at least 0 and below 1")
 
@@ -261,7 +265,9 @@ class Pathwise:
             )
         if not endless:
             raise TrainingError("lots: rollouts look past any end; learn without `lots`")
-        return WholeLotSystems(training, network, space, paths=paths, spread=spread)
+        return WholeLotSystems(
+            training, network, space, paths=paths, spread=spread, window=settings.window
+        )
 
     def validate(self) -> float:
         """Cost a period on fixed paths, orders in lots."""

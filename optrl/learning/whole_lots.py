@@ -10,6 +10,11 @@ same demand: one begins with all orders rounded to the nearest, the other with o
 the other way, and both go on under the policy as it is played. That is a step of policy improvement
 over the rounded policy: descent ends where no single lot more or less on any lane is better.
 
+The slope to one side is often many times that to the other (a unit short against a unit too
+many), and a network that fits many states at once then stays to the safe side, beyond half a lot in
+some. With a `window` below 1 lots change at random only that near to the point where rounding
+changes: elsewhere orders are left alone, since nothing depends on them.
+
 Lanes into different parts of the network, and different items, change nothing for each other: all
 of these take their step in the same rollout. What a rollout leaves in stock, on the way or owed
 counts at its landed cost, so that it need only last until the two have nearly the same stock again.
@@ -63,6 +68,7 @@ class WholeLotSystems(SimulatedSystems):
         space: Inputs of the network.
         paths: Paths side by side.
         spread: Whether paths begin with shares from 0 to 1 of the instance's stock.
+        window: Lots about the point where rounding changes within which orders are moved.
 
     Raises:
         TrainingError: If items share limits, arrivals are random, or a lane has no lots.
@@ -76,6 +82,7 @@ class WholeLotSystems(SimulatedSystems):
         *,
         paths: int,
         spread: bool = False,
+        window: float = 1.0,
     ) -> None:
         original = training.original
         _refuse(original.name, training)
@@ -89,6 +96,7 @@ class WholeLotSystems(SimulatedSystems):
         turn = np.array([int((part[:k] == part[k]).sum()) for k in range(len(part))])
         self._turn = torch.from_numpy(turn)
         self._copies = 2 + int(turn.max(initial=-1))
+        self._window = window
         self.work *= self._copies
 
     def cost(
@@ -110,6 +118,9 @@ class WholeLotSystems(SimulatedSystems):
             first, other = cost[:, 0], cost[:, 1:]
             of_lane = torch.from_numpy(self._costs.of_lane)
             slope = (other[of_lane, self._turn] - first[of_lane]) * up / self._lot
+            lots = asked / self._lot
+            within = (lots - lots.floor() - 0.5).abs() <= self._window / 2
+            slope = torch.where(within, slope / self._window, 0.0)
             mean = first.sum() / (self._paths * periods * self.training.systems)
             self._advance(generator)
         surrogate = (slope * asked).sum() / (self._paths * self.training.systems)

@@ -76,14 +76,14 @@ def cost_of_item(instance, policy, paths, item):
     return run.total_cost + 3.0 * run.final_state.backlog[:, item].sum(dim=1)
 
 
-@pytest.mark.parametrize("unmet", ["lost", "backorder"])
-def test_slopes_are_differences_of_simulated_costs(unmet):
+@pytest.mark.parametrize(("unmet", "window"), [("lost", 1.0), ("backorder", 1.0), ("lost", 0.6)])
+def test_slopes_are_differences_of_simulated_costs(unmet, window):
     """One lot changed on one lane, all else as played, same demand: lane by lane, item by item."""
     instance = two_places(unmet)
     demand = Poisson(np.array([2, 3]), steady(np.array([[2.0, 3.0], [4.0, 5.0]])))
     network = PolicyNetwork.seeded(policy_shape(SPACE, 8, 2, 0), 4)
     training = training_instance(instance, demand)
-    systems = WholeLotSystems(training, network, SPACE, paths=PATHS)
+    systems = WholeLotSystems(training, network, SPACE, paths=PATHS, window=window)
     systems.cost(PERIODS, np.random.default_rng(7), 0, 0).backward()
 
     inputs = NeuralInputs.of(instance, demand, SPACE)
@@ -107,6 +107,9 @@ def test_slopes_are_differences_of_simulated_costs(unmet):
             step = lot * (other - nearest)[lane, :, item]
             unit = training.unit[item, instance.network.destination[lane]]
             slope[lane, :, item] = (cost(changed) - base) / step / unit
+    moved = np.abs(lots - np.floor(lots) - 0.5) <= window / 2
+    assert moved.all() == (window == 1.0)
+    slope = np.where(moved, slope / window, 0.0)
     loss = (torch.from_numpy(slope).float() * asked).sum() / (PATHS * training.systems)
     expected = torch.autograd.grad(loss, list(network.out.parameters()))
     found = [parameter.grad for parameter in network.out.parameters()]
@@ -129,6 +132,8 @@ def test_a_specialist_learns_dual_sourcing_in_seconds():
 
 def test_what_has_no_lots_of_its_own_is_refused():
     """Continuous orders, shared limits and runs that end, each by name."""
+    with pytest.raises(TrainingError, match="window"):
+        PathwiseSettings(window=0.0)
     settings = PathwiseSettings(lots=True, paths=2)
     serial = next(iter(SerialFamily.cases()))
     with pytest.raises(TrainingError, match="has no lots on lane"):
