@@ -139,7 +139,11 @@ class _Loop:
         self.ledger, self.trace = checkpoint.ledger, checkpoint.trace
         self.master.restore(checkpoint.master)
         self.before = self.trace[-1].seconds if self.trace else 0.0
-        self._combine()
+        due = 1 if self.master.needs_combination else self.combine_every
+        # As it was when the checkpoint was written: the master saw no later one.
+        seen = len(self.ledger) // due * due
+        if seen:
+            self.combination = combine(self.ledger.first(seen), self.coupling)
 
     def iterate(self, asking: Asking) -> StopReason:
         """Rounds until a reason to stop."""
@@ -223,8 +227,9 @@ class _Loop:
         if combination is not None:
             usage = combination.usage
             upper = combination.cost if combination.feasible else math.inf
-            if with_plan:
-                plan, upper, usage = self._plan(asking, combination)
+            made = self._plan(asking, combination) if with_plan else None
+            if made is not None:
+                plan, upper, usage = made
         best = ledger.best
         if best >= 0:
             prices = ledger.prices[best]
@@ -248,14 +253,18 @@ class _Loop:
 
     def _plan(
         self, asking: Asking, combination: Combination
-    ) -> tuple[Plan | None, float, FloatArray | None]:
+    ) -> tuple[Plan, float, FloatArray] | None:
         """Plan, its true cost with overflow (infinite where capacities do not hold), its usage."""
         prices = [self.coupling.dense(p) for p in self.ledger.prices]
-        made = asking.average(prices, combination.weights, lambda k: None)
+        try:
+            made = asking.average(prices, combination.weights)
+        except KeyboardInterrupt:
+            return None
         if isinstance(made, Failed):
-            self.failure = made
             self.tell(made)
-            return None, math.inf, None
+            if self.failure is None:
+                self.failure = made
+            return None
         plan, cost, usage = made
         cost, feasible = true_cost(cost, usage, self.coupling)
         return plan, cost if feasible else math.inf, usage

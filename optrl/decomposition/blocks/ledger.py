@@ -45,6 +45,16 @@ class Ledger:
         self.usage.append(usage)
         self.bound.append(bound)
 
+    def first(self, rounds: int) -> Ledger:
+        """The first rounds alone."""
+        return Ledger(
+            self.groups,
+            self.prices[:rounds],
+            self.cost[:rounds],
+            self.usage[:rounds],
+            self.bound[:rounds],
+        )
+
     def value(self, number: int, limits: FloatArray) -> float:
         """Lagrangian value of a round; where no bound is claimed, that of the round's own plans.
 

@@ -24,7 +24,8 @@ class Result:
             Shape (R, P), in money of the objective.
         lower: Best lower bound on the cost of every plan that holds the capacities, -inf where an
             oracle claims none.
-        upper: Cost of `plan`, infinite where it does not hold the capacities or there is none.
+        upper: Cost of `plan`; where there is no plan, of the average of columns that it would be.
+            Infinite where that does not hold the capacities.
         plan: Average of the columns, by item in the order of the blocks; None where it was not
             asked for or an oracle failed while giving it. Feasible for each item where the items'
             problems are convex; for the capacities where `upper` is finite.

@@ -113,17 +113,16 @@ class Asking:
         return Round(cost, self._coupling.flat(usage), bound, seconds)
 
     def average(
-        self, prices: Sequence[FloatArray], weights: FloatArray, told: Callable[[int], None]
+        self, prices: Sequence[FloatArray], weights: FloatArray
     ) -> tuple[Plan, float, FloatArray] | Failed:
         """Plans asked for again and averaged: plan of all items, its cost, its usage (K,).
 
         Args:
             prices: Of each round, shape (R, P).
             weights: Of rounds and groups, shape (M, G).
-            told: Called with the answers so far.
         """
         total: dict[str, FloatArray] = {}
-        cost, usage, so_far = 0.0, np.zeros(self._coupling.shape), 0
+        cost, usage = 0.0, np.zeros(self._coupling.shape)
         for asked, weight in zip(prices, weights[:, self.group], strict=True):
             blocks = np.flatnonzero(weight > 0).tolist()
             # A few at a time, so that no more plans than these are held beside the average.
@@ -141,8 +140,6 @@ class Asking:
                     self._add(total, response.plan, answer.block, share)
                     cost += share * float(response.cost.sum())
                     usage += share * response.usage
-                so_far += len(chosen)
-                told(so_far)
         return total, cost, self._coupling.flat(usage)
 
     def _add(self, total: dict[str, FloatArray], plan: Plan, block: int, share: float) -> None:
