@@ -2,15 +2,15 @@
 
 The dual function of an allocation is convex and piecewise linear in the prices, and with many
 columns nearly smooth. One scarce resource is a matter of a bracket: its load falls with its price.
-Several are treated in turn, each in the bracket that the others' prices leave it (coordinate
-descent on the dual), until no bound gets better. The search ends with answers on both sides: at
+Of several each gets a price in turn, and a level bundle goes on from there
+(`optrl.decomposition.allocation.bundle`). The search ends with answers on both sides: at
 prices that are too low, where what is asked exceeds a capacity, and at prices high enough for all
 capacities to hold. Columns that answer both alike are settled; recovery decides the others.
 
 A start near the prices, such as those of the last period, saves most of the work.
 
 Source: Luss & Gupta (1975), Operations Research 23(2); Illinois method: Dowell & Jarratt (1971),
-BIT 11(2); coordinate descent: Bertsekas, Nonlinear Programming, 3rd ed. (2016), section 3.7.
+BIT 11(2).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from optrl_formulations.network import BoolArray, FloatArray
 
+from optrl.decomposition.allocation.bundle import meet
 from optrl.decomposition.allocation.problem import Allocation, AllocationError
 
 # Brackets narrower than this share of a price are points.
 _NARROW = 1e-9
-_SWEEPS = 12
 _STEPS = 60
 
 
@@ -64,6 +64,7 @@ class _Oracle:
     allocation: Allocation
     passes: int = 0
     bound: float = np.inf
+    last: float = np.inf
     prices: FloatArray = field(default_factory=lambda: np.zeros(0))
     best: FloatArray = field(default_factory=lambda: np.zeros(0))
 
@@ -71,6 +72,7 @@ class _Oracle:
         """Answer (J,) and load less capacity (R,)."""
         self.passes += 1
         quantity, bound = self.allocation.lagrangian(prices)
+        self.last = bound
         if bound < self.bound:
             self.bound, self.prices, self.best = bound, prices, quantity
         return quantity, self.allocation.use.T @ quantity - self.allocation.capacity
@@ -81,7 +83,7 @@ def find_prices(
     start: FloatArray | None = None,
     *,
     enough: int = 256,
-    improvement: float = 1e-7,
+    improvement: float = 1e-6,
 ) -> PriceSearch:
     """Search prices.
 
@@ -89,32 +91,34 @@ def find_prices(
         allocation: The allocation; its integers are relaxed.
         start: Prices to begin near, shape (R,).
         enough: Columns that may stay open.
-        improvement: Relative decrease of the bound below which several resources end.
+        improvement: Relative gap of the bundle at which several resources end.
     """
     oracle = _Oracle(allocation)
     resources = len(allocation.capacity)
-    free, excess = oracle.ask(np.zeros(resources))
-    if not (excess > _slack(allocation)).any():
-        return PriceSearch(np.zeros(resources), oracle.bound, free, (free,), oracle.passes)
     prices = np.zeros(resources) if start is None else np.maximum(start, 0.0)
     if prices.shape != (resources,):
         raise AllocationError(f"start has shape {prices.shape}; there are {resources} resources")
-    scarce = excess > _slack(allocation)
-    prices = np.where(scarce | (prices > 0), prices, 0.0)
+    if resources > 1 or not prices.any():
+        free, excess = oracle.ask(np.zeros(resources))
+        scarce = excess > _slack(allocation)
+        if not scarce.any():
+            return PriceSearch(np.zeros(resources), oracle.bound, free, (free,), oracle.passes)
+    else:
+        scarce = np.ones(1, dtype=bool)
     low: list[FloatArray] = []
-    before = np.inf
-    for _ in range(_SWEEPS):
-        low = []
-        for r in np.flatnonzero(scarce).tolist():
-            prices, sides = _bracket(oracle, prices, r, enough)
-            low.extend(sides)
-        _, excess = oracle.ask(prices)
-        newly = (excess > _slack(allocation)) & ~scarce
-        if scarce.sum() == 1 and not newly.any():
-            break
-        if not newly.any() and before - oracle.bound <= improvement * abs(oracle.bound):
-            break
-        scarce, before = scarce | newly, oracle.bound
+    for r in np.flatnonzero(scarce).tolist():
+        prices, sides = _bracket(oracle, prices, r, enough)
+        low.extend(sides)
+    if resources > 1:
+        ceiling = np.array([_ceiling(allocation, 0 * prices, r) for r in range(resources)])
+
+        def ask(tried: FloatArray) -> tuple[FloatArray, float]:
+            answer, _ = oracle.ask(tried)
+            return answer, oracle.last
+
+        met = meet(allocation, ask, [prices], ceiling, tolerance=improvement)
+        low = list(met.answers)
+        prices = oracle.prices
     high = _lift(oracle, prices)
     return PriceSearch(oracle.prices, oracle.bound, high, (oracle.best, *low), oracle.passes)
 

@@ -228,7 +228,12 @@ class Allocation:
         inside = (self.group != UNGROUPED) & short[self.group]
         columns = np.flatnonzero(inside)
         if self._alike:
-            wanted[columns] = self._shares_at_no_price[columns]
+            shared, known = self._shares
+            new = np.flatnonzero(inside & ~known[self.group])
+            if len(new):
+                shared[new] = self._share(new, self.cost[new])
+                known[self.group[new]] = True
+            wanted[columns] = shared[columns]
         else:
             wanted[columns] = self._share(columns, price[columns])
         return wanted
@@ -242,14 +247,9 @@ class Allocation:
         return bool((first[self.group[inside]] == self.use[inside]).all())
 
     @cached_property
-    def _shares_at_no_price(self) -> FloatArray:
-        shares = np.zeros(len(self.cost))
-        wanted = np.clip(self.curves.target(self.cost) - self.position, 0.0, self.largest)
-        # A stock that suffices where resources cost nothing suffices at every price.
-        short = self.drawn(wanted) > self.stock
-        columns = np.flatnonzero((self.group != UNGROUPED) & short[self.group])
-        shares[columns] = self._share(columns, self.cost[columns])
-        return shares
+    def _shares(self) -> tuple[FloatArray, BoolArray]:
+        """Shares (J,) of groups (G,) met so far whose stock is short, the same at all prices."""
+        return np.zeros(len(self.cost)), np.zeros(len(self.stock), dtype=bool)
 
     def _share(self, columns: IntArray, price: FloatArray) -> FloatArray:
         """Each group's stock handed out segment by segment, best first, shape (columns,)."""

@@ -7,7 +7,7 @@ mixed-integer where there are integers (`optrl.decomposition.allocation.program`
 columns for which one lot more or less would make least difference are decided there too.
 
 What was repaired is told: what was moved on each resource, what that costs against the answer at
-the prices, which asked for more than the capacity held, and the gap to the bound of the prices.
+the prices, and the gap to the bound of the prices. `displaced` tells which columns gave way.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ class Repair:
         moved: Use of each resource by all quantities that were changed, shape (R,).
         cost: What the answer gained more than the result does: the price of keeping all limits,
             negative where room was filled.
-        displaced: By how much less each column got than it asks for where resources cost nothing,
-            shape (J,).
         decided: Columns that the program decided.
         gain: Of the result.
         bound: Upper bound on the gain of any allocation.
@@ -47,7 +45,6 @@ class Repair:
     excess: FloatArray
     moved: FloatArray
     cost: float
-    displaced: FloatArray
     decided: int
     gain: float
     bound: float
@@ -106,7 +103,6 @@ def allocate_whole(
             excess=nothing,
             moved=nothing,
             cost=0.0,
-            displaced=_displaced(allocation, solved.quantity),
             decided=len(allocation.cost),
             gain=solved.gain,
             bound=max(solved.bound, solved.gain),
@@ -151,7 +147,6 @@ def recover(
             excess=allocation.excess(asked),
             moved=moved,
             cost=allocation.gain(asked) - gain,
-            displaced=_displaced(allocation, quantity),
             decided=len(columns),
             gain=gain,
             bound=max(bound, gain),
@@ -160,7 +155,8 @@ def recover(
     )
 
 
-def _displaced(allocation: Allocation, quantity: FloatArray) -> FloatArray:
+def displaced(allocation: Allocation, quantity: FloatArray) -> FloatArray:
+    """By how much less each column got than it asks for where resources cost nothing, (J,)."""
     free = respond_whole(allocation, np.zeros(len(allocation.capacity)))
     return np.maximum(free - quantity, 0.0)
 
