@@ -31,6 +31,7 @@ from optrl.simulation.rollout import DecidingPolicy, simulate
 from optrl.testbeds.one_warehouse_five_stores import WARM_UP, OneWarehouseFiveStores, tuned_levels
 
 SEED = 20_251
+GATHERING = 30
 TEACHER = PathwiseSettings(
     updates=1000,
     paths=128,
@@ -103,14 +104,14 @@ def main() -> None:
     taught = time.process_time()
     settings = FittedValueSettings(
         teacher=str(source),
-        updates=(20 + asked.fits) * asked.rounds,
-        validate_every=(20 + asked.fits) * asked.rounds,
-        checkpoint_every=20 + asked.fits,
+        updates=(GATHERING + asked.fits) * asked.rounds,
+        validate_every=(GATHERING + asked.fits) * asked.rounds,
+        checkpoint_every=GATHERING + asked.fits,
         rounds=asked.rounds,
-        gathering=20,
+        gathering=GATHERING,
         states=asked.states,
         replicates=24,
-        periods=16,
+        periods=12,
         validation_paths=2,
     )
     train(bed, "fitted_value", asked.folder / "value", settings=settings, resume=True)

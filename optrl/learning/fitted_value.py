@@ -77,7 +77,7 @@ class FittedValueSettings(LearnerSettings):
     states: int = 512
     replicates: int = 32
     periods: int = 20
-    noise: float = 0.3
+    noise: float = 0.2
     steps: int = 25
     batch: int = 1024
     learning_rate: float = 1e-2

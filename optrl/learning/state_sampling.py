@@ -1,8 +1,9 @@
 """States after decisions that a policy meets, and some that it would not meet by itself.
 
-Paths of the simulator are carried on from call to call. Every decision is disturbed, so that states
-lie about those of the policy (off-policy), and what is asked is cut to what is possible by the
-dynamics: each state after a decision is one that can be reached.
+Paths of the simulator are carried on from call to call. Decisions are disturbed, on the first path
+not at all and more from path to path, so that most states are the policy's or near them and some
+farther off (off-policy). What is asked is cut to what is possible by the dynamics: each state
+after a decision is one that can be reached.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class StateSampler:
         policy: Decides.
         paths: Paths side by side.
         spacing: Periods between states that are taken of one path.
-        noise: Standard deviation of the logarithm of what orders are multiplied by.
+        noise: Standard deviation of the logarithm of what orders are multiplied by, on the last
+            path; on the others in proportion to their number.
         scale: What a unit of the noise that is added to orders is, by lane, shape (N, lanes).
     """
 
@@ -51,7 +53,8 @@ class StateSampler:
         self._dynamics = Dynamics(instance)
         self._flow = PostDecision(instance)
         self._demand, self.policy = demand, policy
-        self._paths, self._spacing, self._noise, self._scale = paths, spacing, noise, scale
+        self._paths, self._spacing, self._scale = paths, spacing, scale
+        self._noise = noise * torch.linspace(0, 1, paths)[:, None, None]
         state = self._dynamics.initial_state(paths)
         longest = self._dynamics.places.longest
         due = state.due.permute(3, 2, 0, 1)
@@ -86,9 +89,9 @@ class StateSampler:
             state = started(self._dynamics, self._now, self.period)
             order = self.policy.decide(state, self.period).order.float()
             drawn = generator.standard_normal((2, *order.shape)).astype(np.float32)
-            factor = torch.from_numpy(np.exp(self._noise * drawn[0]))
+            relative, added = (self._noise * torch.from_numpy(part) for part in drawn)
             # Half of the noise is added, so that orders of nothing are disturbed too.
-            order = order * factor + 0.5 * self._noise * self._scale * torch.from_numpy(drawn[1])
+            order = order * relative.exp() + 0.5 * added * self._scale
             sample = self._demand.sample(self._paths, self.period, 1, generator)
             demand = torch.from_numpy(sample[..., 0]).float().permute(2, 0, 1).contiguous()
             draws = self._dynamics.draws(0, 0, self._paths)
