@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix
@@ -67,6 +68,11 @@ class DataBlock:
     cost: FloatArray
     value: FloatArray
     label: Callable[[int], str] = field(repr=False, compare=False)
+
+    @cached_property
+    def transposed(self) -> csr_matrix:
+        """Of `matrix`; kept, because gradients ask for it after every solve."""
+        return csr_matrix(self.matrix.T)
 
     def member_name(self, position: int) -> str:
         """Full name of the member at `position`."""

@@ -22,7 +22,7 @@ from optrl.solver.errors import (
 from optrl.solver.explanation import explain_infeasibility, unbounded_columns
 from optrl.solver.highs import Progress, RunInfo, relative_gap
 from optrl.solver.interrupt import interrupt_wish
-from optrl.solver.pushing import LoadedProgram
+from optrl.solver.pushing import LoadedProgram, Pricing
 from optrl.solver.ranging import Ranging
 from optrl.solver.solution import Solution, Status
 
@@ -48,15 +48,23 @@ class Model(LoadedProgram):
     Not safe for use by two threads at once; different models are, see `solve_all`.
     """
 
-    def __init__(self, program: LinearProgram, *, threads: int = 1, scaling: bool = True) -> None:
+    def __init__(
+        self,
+        program: LinearProgram,
+        *,
+        threads: int = 1,
+        scaling: bool = True,
+        pricing: Pricing = "steepest_edge",
+    ) -> None:
         """Load a program at its built-in data.
 
         Args:
             program: What to solve.
             threads: Threads for the MIP solver; LPs are solved by one.
             scaling: Whether the simplex method scales the matrix; see `LoadedProgram`.
+            pricing: Of the dual simplex method; see `LoadedProgram`.
         """
-        super().__init__(program, threads=threads, scaling=scaling)
+        super().__init__(program, threads=threads, scaling=scaling, pricing=pricing)
         self._warnings = diagnose(program).warnings
 
     def solve(
@@ -144,7 +152,7 @@ class Model(LoadedProgram):
             upper,
             ranges.row_lower + shift + at_no_bound,
             ranges.row_upper + shift + at_no_bound,
-            self._solved,
+            self.solved,
         )
 
     def _run(self, progress: Callable[[Progress], None] | None) -> tuple[RunInfo, bool]:
@@ -155,13 +163,13 @@ class Model(LoadedProgram):
         if info.status in _STATUS:
             return None
         if info.status in ("kInfeasible", "kUnboundedOrInfeasible"):
-            conflict = explain_infeasibility(self._solved, self.program, self._data)
+            conflict = explain_infeasibility(self.solved, self.program, self._data)
             if conflict is not None:
                 by_integers = any(m.kind == "integrality" for m in conflict.members)
                 note = " (its continuous relaxation is feasible)" if by_integers else ""
                 raise InfeasibleError(f"the model is infeasible{note}: {conflict}", conflict)
         if info.status in ("kUnbounded", "kUnboundedOrInfeasible"):
-            columns = unbounded_columns(self._solved)
+            columns = unbounded_columns(self.solved)
             if columns is not None:
                 raise UnboundedError(
                     "the objective improves without limit along "
@@ -173,7 +181,7 @@ class Model(LoadedProgram):
 
     def _solve_empty(self, began: float) -> Solution:
         """Without columns HiGHS checks nothing."""
-        p = self._solved
+        p = self.solved
         if (p.row_lower > 0).any() or (p.row_upper < 0).any():
             self._doubt(replace(_EMPTY, status="kInfeasible"))
         info = replace(_EMPTY, objective=p.offset)
@@ -215,6 +223,7 @@ class Model(LoadedProgram):
             x=x,
             row_dual=row_dual,
             program=self.program,
-            solved=self._solved,
+            loaded=self._solved,
+            appended=tuple(self._appended),
             warnings=warnings,
         )

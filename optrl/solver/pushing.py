@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from optrl_formulations.linear_program import Block, LinearProgram
 from optrl_formulations.network import FloatArray
-from scipy.sparse import csc_matrix, csr_matrix, vstack
+from scipy.sparse import csc_matrix, csr_matrix
 
+from optrl.solver.appended import AppendedRows, with_rows
 from optrl.solver.errors import NumericalTroubleError, PushError
 from optrl.solver.highs import Highs, IndexArray
+
+Pricing = Literal["steepest_edge", "devex"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,14 @@ class _Slot:
 class LoadedProgram:
     """One HiGHS object and the numbers it holds, in the model's own sense."""
 
-    def __init__(self, program: LinearProgram, *, threads: int = 1, scaling: bool = True) -> None:
+    def __init__(
+        self,
+        program: LinearProgram,
+        *,
+        threads: int = 1,
+        scaling: bool = True,
+        pricing: Pricing = "steepest_edge",
+    ) -> None:
         """Load a program at its built-in data.
 
         Args:
@@ -34,6 +44,8 @@ class LoadedProgram:
             threads: Threads for the MIP solver; LPs are solved by one.
             scaling: Whether the simplex method scales the matrix. A network flow with the dense
                 rows of an embedded network is solved from scratch 1.1-5 times faster without.
+            pricing: Of the dual simplex method. "devex" costs less an iteration and more of them:
+                programs of a hundred rows that gain rows all the time are solved 1.2 times faster.
         """
         _refuse_nan(program)
         self.program = program
@@ -49,15 +61,24 @@ class LoadedProgram:
             offset=self._offset(),
             data={},
         )
-        self._highs = Highs(threads=threads, simplex_strategy=1)
+        self._highs = Highs(
+            threads=threads,
+            simplex_strategy=1,
+            simplex_dual_edge_weight_strategy=-1 if pricing == "steepest_edge" else 1,
+        )
         if not scaling:
             self._highs.set_options(simplex_scale_strategy=0)
         self._highs.pass_program(self._solved)
         self._kept: Any = None
+        # Stacking a matrix costs as much as a small solve, so it waits until someone asks.
+        self._appended: list[AppendedRows] = []
+        self._names = set(program.rows)
 
     @property
     def solved(self) -> LinearProgram:
         """The numbers loaded now, with the data's part in the row bounds."""
+        self._solved = with_rows(self._solved, self._appended)
+        self._appended = []
         return self._solved
 
     @property
@@ -130,7 +151,7 @@ class LoadedProgram:
         upper: FloatArray | None = None,
     ) -> None:
         """Set bounds of a row block, without the data's part; None leaves a side as it is."""
-        block = rows if isinstance(rows, Block) else _known(self._solved.rows, rows)
+        block = rows if isinstance(rows, Block) else _known(self.solved.rows, rows)
         index = _positions(block)
         if lower is not None:
             self._base_lower = self._base_lower.copy()
@@ -155,7 +176,7 @@ class LoadedProgram:
         Returns:
             The new block; its data part is zero.
         """
-        if name in self._solved.rows:
+        if name in self._names:
             raise PushError(f"there is a row block {name!r} already: choose another name")
         start = len(self._base_lower)
         block = Block(name, start, start + matrix.shape[0], str)
@@ -165,13 +186,8 @@ class LoadedProgram:
         self._base_upper = np.concatenate([self._base_upper, high])
         none = np.zeros(len(block))
         self._shift = {k: np.concatenate([s, none]) for k, s in self._shift.items()}
-        self._solved = replace(
-            self._solved,
-            matrix=csr_matrix(vstack([self._solved.matrix, matrix], format="csr")),
-            row_lower=np.concatenate([self._solved.row_lower, low]),
-            row_upper=np.concatenate([self._solved.row_upper, high]),
-            rows={**self._solved.rows, name: block},
-        )
+        self._appended.append(AppendedRows(block, matrix, low, high))
+        self._names.add(name)
         return block
 
     def keep_basis(self) -> None:
@@ -199,9 +215,12 @@ class LoadedProgram:
         return self.program.offset + sum(float(b.cost @ self._data[n]) for n, b in blocks)
 
     def _set_rows(self, rows: IndexArray, lower: FloatArray, upper: FloatArray) -> None:
-        row_lower, row_upper = self._solved.row_lower.copy(), self._solved.row_upper.copy()
+        loaded = self._solved
+        if len(rows) and rows[-1] >= len(loaded.row_lower):
+            loaded = self.solved
+        row_lower, row_upper = loaded.row_lower.copy(), loaded.row_upper.copy()
         row_lower[rows], row_upper[rows] = lower, upper
-        self._solved = replace(self._solved, row_lower=row_lower, row_upper=row_upper)
+        self._solved = replace(loaded, row_lower=row_lower, row_upper=row_upper)
         self._highs.change_row_bounds(rows, lower, upper)
 
     def _column_block(self, columns: Block | str) -> Block:

@@ -11,6 +11,7 @@ import numpy as np
 from optrl_formulations.linear_program import Block, LinearProgram
 from optrl_formulations.network import FloatArray
 
+from optrl.solver.appended import AppendedRows, with_rows
 from optrl.solver.errors import NumericalTroubleError, SolverError
 from optrl.solver.highs import Highs
 
@@ -60,7 +61,9 @@ class Solution:
         row_dual: Derivative of the optimal value with respect to each row's bound, shape (rows,);
             None for a MIP, see `fixed_duals`.
         program: The program with its blocks.
-        solved: The numbers that were solved, with the data's part in the row bounds.
+        loaded: The numbers that were solved, with the data's part in the row bounds, but for
+            `appended`.
+        appended: Rows added to them, not stacked yet.
         warnings: Numerical trouble noticed.
     """
 
@@ -74,8 +77,14 @@ class Solution:
     x: FloatArray = field(repr=False)
     row_dual: FloatArray | None = field(repr=False)
     program: LinearProgram = field(repr=False)
-    solved: LinearProgram = field(repr=False)
+    loaded: LinearProgram = field(repr=False)
+    appended: tuple[AppendedRows, ...] = field(repr=False, default=())
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def solved(self) -> LinearProgram:
+        """The numbers that were solved, with the data's part in the row bounds."""
+        return with_rows(self.loaded, self.appended)
 
     @cached_property
     def reduced_cost(self) -> FloatArray:
@@ -111,7 +120,7 @@ class Solution:
         """
         block = self.program.data[data]
         dual = self._row_dual()[: len(self.program.row_lower)]
-        gradient: FloatArray = self._sign * block.cost - block.matrix.T @ dual
+        gradient: FloatArray = self._sign * block.cost - block.transposed @ dual
         return gradient
 
     def residuals(self) -> Residuals:

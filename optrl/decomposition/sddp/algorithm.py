@@ -124,7 +124,7 @@ class Sddp:
             for steps in passes:
                 if depth < len(steps) and steps[depth].continuation:
                     self.cut(steps[depth].continuation, steps[depth].state)
-        swept = _sweeps_at(self.iteration, settings.sweep_growth)
+        swept = sweeps_at(self.iteration, settings.sweep_growth)
         if swept:
             self.sweep()
         self.bound = max(self.bound, self.lower_bound())
@@ -196,7 +196,7 @@ class Sddp:
         return sum(solver.solves for solver in self.solvers.values())
 
 
-def _sweeps_at(iteration: int, growth: float) -> bool:
+def sweeps_at(iteration: int, growth: float) -> bool:
     """Whether a sweep belongs to an iteration, a function of its number alone."""
     if growth <= 1:
         return False

@@ -9,7 +9,7 @@ from typing import Literal
 from optrl.decomposition.sddp.errors import SddpError
 from optrl.decomposition.sddp.simulate import Estimate
 
-StopReason = Literal["gap", "seconds", "iterations", "interrupted"]
+StopReason = Literal["gap", "stalled", "seconds", "iterations", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Stopping:
     Attributes:
         iterations: In all, those before a resume included.
         seconds: Of this run.
+        stall: Relative rise of the bound from one sweep to the next that is too little to go on;
+            needs sweeps (`SddpSettings.sweep_growth`).
         gap: (upper end of the simulated cost's interval - lower bound) / |lower bound|.
         simulate_every: Iterations from one simulation to the next.
         paths: Of a simulation.
@@ -28,13 +30,17 @@ class Stopping:
     iterations: int | None = None
     seconds: float | None = None
     gap: float | None = None
+    stall: float | None = None
     simulate_every: int = 50
     paths: int = 200
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.iterations is None and self.seconds is None and self.gap is None:
-            raise SddpError("give a limit on iterations, seconds or the gap: training has no end")
+        if {self.iterations, self.seconds, self.gap, self.stall} == {None}:
+            raise SddpError(
+                "give a limit on iterations, seconds, the gap or the rise between sweeps: training "
+                "has no end"
+            )
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,9 @@ class NodeSolver:
             if rows > _CROWDED * (loaded.first_row + 100):
                 loaded = None
         if loaded is None:
-            loaded = self._loaded[number] = _Loaded(Model(self.programs.programs[number]))
+            loaded = self._loaded[number] = _Loaded(
+                Model(self.programs.programs[number], pricing="devex")
+            )
             self._add_initial(loaded)
         return loaded
 
@@ -246,13 +248,11 @@ class NodeSolver:
     def _add_rows(
         loaded: _Loaded, columns: IntArray, values: FloatArray, lower: FloatArray
     ) -> None:
-        rows, width = columns.shape
-        matrix = csr_matrix(
-            (values.ravel(), columns.ravel(), np.arange(0, rows * width + 1, width)),
-            shape=(rows, len(loaded.model.program.cost)),
-        )
-        matrix.eliminate_zeros()
-        matrix.sort_indices()
+        rows = len(columns)
+        present = values != 0
+        ends = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+        shape = (rows, len(loaded.model.program.cost))
+        matrix = csr_matrix((values[present], columns[present], ends), shape=shape)
         name = f"cuts {len(loaded.pool_rows)}"
         loaded.model.add_rows(name, matrix, lower, np.full(rows, np.inf))
 
@@ -273,8 +273,8 @@ class NodeSolver:
         later = float(built.exit_probability[after] @ x[built.exit_theta[after]])
         own = x[: len(self.stage.programs[0].cost)] if self.stage.exits else x
         cost = solution.objective - later
-        if "excess" in solution.solved.columns:
-            cost = float(self.stage.programs[0].cost @ own) + solution.solved.offset
+        if "excess" in solution.loaded.columns:
+            cost = float(self.stage.programs[0].cost @ own) + solution.loaded.offset
         gradients = [solution.gradient(name) for name in self.stage.incoming]
         return NodeSolution(
             value=solution.objective,

@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from optrl.decomposition.sddp.algorithm import Sddp
+from optrl.decomposition.sddp.algorithm import Sddp, sweeps_at
 from optrl.decomposition.sddp.cut_file import Trace, load_cuts, save_cuts
 from optrl.decomposition.sddp.events import Iterated, SddpResult, Stopping, StopReason, Told
 from optrl.decomposition.sddp.simulate import Estimate
@@ -46,7 +46,7 @@ def train(
         trace = load_cuts(sddp, file)
     before = trace[-1][2] if trace else 0.0
     upper: Estimate | None = None
-    reason: StopReason | None = _reached(sddp, stopping, 0.0, None)
+    reason: StopReason | None = _reached(sddp, stopping, 0.0, None, trace)
     try:
         while reason is None:
             sddp.iterate()
@@ -58,7 +58,7 @@ def train(
             if told is not None:
                 estimate = upper if fresh else None
                 told(Iterated(sddp.iteration, sddp.bound, seconds, sddp.solves, estimate))
-            reason = _reached(sddp, stopping, seconds, upper)
+            reason = _reached(sddp, stopping, seconds, upper, trace)
     except KeyboardInterrupt:
         # The file holds the last checkpoint; a half-done iteration must not replace it.
         reason = "interrupted"
@@ -85,12 +85,20 @@ _SEED = 20_231
 
 
 def _reached(
-    sddp: Sddp, stopping: Stopping, seconds: float, upper: Estimate | None
+    sddp: Sddp, stopping: Stopping, seconds: float, upper: Estimate | None, trace: Trace
 ) -> StopReason | None:
     if stopping.gap is not None and upper is not None:
         gap = (upper.upper - sddp.bound) / max(abs(sddp.bound), 1e-12)
         if gap <= stopping.gap:
             return "gap"
+    if stopping.stall is not None:
+        growth = sddp.settings.sweep_growth
+        bounds = [bound for number, bound, _ in trace[:-1] if sweeps_at(number, growth)]
+        # Judged when a sweep is done; iterations in between raise the bound but little.
+        if bounds and sweeps_at(sddp.iteration, growth):
+            rise = sddp.bound - bounds[-1]
+            if rise <= stopping.stall * abs(sddp.bound):
+                return "stalled"
     if stopping.iterations is not None and sddp.iteration >= stopping.iterations:
         return "iterations"
     if stopping.seconds is not None and seconds >= stopping.seconds:

@@ -135,6 +135,21 @@ def test_it_stops_on_time_and_needs_a_limit(graphs) -> None:
         Stopping()
 
 
+def test_it_stops_when_sweeps_raise_the_bound_no_more(graphs, tmp_path: Path) -> None:
+    """A sweep that gains less than asked ends the run, at the optimum here, resumed or not."""
+    settings = SddpSettings(sweep_growth=1.5, refresh_every=5)
+    whole = train(Sddp(graphs["stock"](), settings), Stopping(stall=1e-5, iterations=400))
+    assert whole.stopped == "stalled"
+    assert whole.bound == pytest.approx(-1.4711, abs=1e-4)
+    file = tmp_path / "cuts.safetensors"
+    train(Sddp(graphs["stock"](), settings), Stopping(iterations=10), file=file)
+    resumed = Sddp(graphs["stock"](), settings)
+    assert (
+        train(resumed, Stopping(stall=1e-5), file=file, resume=True).trace[-1][:2]
+        == (whole.trace[-1][:2])
+    )
+
+
 def test_a_stage_that_cannot_go_on_is_explained() -> None:
     """Demand beyond what is in stock: node, outcome, state and the rows in conflict are named."""
 
