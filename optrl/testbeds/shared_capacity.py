@@ -20,15 +20,24 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
-from optrl_formulations.network import Resource
+from optrl_formulations.network import FloatArray, Resource
 
 from optrl.building import build
-from optrl.demand.paths import steady
+from optrl.demand.paths import SeasonalPath, steady
 from optrl.demand.poisson import Poisson
 from optrl.errors import OptrlError
 from optrl.evaluation.perfect_information import perfect_information
 from optrl.testbeds.base import Row, TestBed
 from optrl.testbeds.simulated import mean_half_width, simulated_row
+
+
+def _season(items: int, swing: float) -> FloatArray:
+    """Factors of a season that starts and ends at its mean, shape (N, 12)."""
+    season = 1 + swing * np.sin(2 * np.pi * np.arange(_SEASON) / _SEASON)
+    return np.broadcast_to(season, (items, _SEASON))
+
+
+_SEASON = 12
 
 SOURCE = "synthetic: optrl.testbeds.shared_capacity"
 _SCENARIOS = 8
@@ -49,7 +58,13 @@ class SharedCapacity:
 
     @staticmethod
     def case(
-        items: int, stores: int, tightness: float, *, periods: int = 26, seed: int = 0
+        items: int,
+        stores: int,
+        tightness: float,
+        *,
+        periods: int = 26,
+        swing: float = 0.0,
+        seed: int = 0,
     ) -> TestBed:
         """An instance of any size.
 
@@ -58,6 +73,9 @@ class SharedCapacity:
             stores: Number of stores, at least 1; the nodes are these, a warehouse and a supplier.
             tightness: Expected demand over capacity, above 0; above 1 not all can be served.
             periods: Horizon.
+            swing: Mean demand rises and falls by this share about its mean, as a sine over 12
+                periods, in 0..1. Then capacity binds at the top of the season even where it is
+                ample on average, and what is sent out beforehand is worth a price by period.
             seed: Of the coefficients.
 
         Raises:
@@ -67,6 +85,8 @@ class SharedCapacity:
             raise OptrlError(
                 f"{items} items, {stores} stores and tightness {tightness}: all must be positive"
             )
+        if not 0 <= swing <= 1:
+            raise OptrlError(f"swing is {swing}: it must lie in 0..1")
         generator = np.random.default_rng(seed)
         names = [f"store{k + 1}" for k in range(stores)]
         mean = generator.gamma(1.0, 5.0, size=(items, stores))
@@ -80,6 +100,8 @@ class SharedCapacity:
             "warehouse throughput", "outbound", volume, np.array([capacity]), node=1
         )
         label = f"N{items}-V{stores}-tight{tightness:g}"
+        if swing:
+            label += f"-swing{swing:g}"
         if seed:
             label += f"-seed{seed}"
         instance = build(
@@ -105,7 +127,8 @@ class SharedCapacity:
             resources_=(throughput,),
             notes={"data": "synthetic"},
         )
-        demand = Poisson(np.arange(2, 2 + stores), steady(mean))
+        path = SeasonalPath(mean, _season(items, swing)) if swing else steady(mean)
+        demand = Poisson(np.arange(2, 2 + stores), path)
         return TestBed(f"{SharedCapacity.name}/{label}", instance, demand, 0, None, SOURCE)
 
     @staticmethod
