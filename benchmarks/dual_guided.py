@@ -1,0 +1,224 @@
+"""Items that share a warehouse: prices against programs, rationing and blind learning.
+
+    python benchmarks/dual_guided.py FOLDER [--items 100] [--table docs/results/dual_guided.csv]
+
+Every policy meets the same demand. Costs are a period's, without terminal value; ``over priced`` is
+the difference to the policy that searches prices every period, path by path, with half of its 95 %
+interval. ``asked above capacity`` is what orders would use above the capacity before the simulator
+rations them, in percent of the capacity, mean over periods; ``cut`` are units that it cut for want
+of capacity, a period. Time is processor time of decisions alone, the first one included.
+
+Forecasts are learned for each size and tightness from prices of re-solving, blind learning once
+from 100 items without the capacity. Both are kept in FOLDER and continued there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from result_table import commit, write_results
+from scipy import stats
+
+from optrl.learning.base import Subject
+from optrl.learning.folder import load_policy
+from optrl.learning.pathwise import PathwiseSettings
+from optrl.learning.price_path import PricePathSettings
+from optrl.learning.training import train
+from optrl.policies.base_stock import BaseStock
+from optrl.policies.cost_to_go import CostToGo, PositionEnding
+from optrl.policies.dual_guided import DualGuided
+from optrl.policies.proportional_rationing import ProportionalRationing
+from optrl.simulation.rollout import DecidingPolicy, simulate
+from optrl.simulation.state import Decision, State
+from optrl.testbeds.base import TestBed
+from optrl.testbeds.shared_capacity import SharedCapacity
+
+# Apart from the instances and paths on which the share of the lasting price was chosen.
+SEED = 1
+PATHS_SEED = 20_262
+STORES, PERIODS = 3, 26
+TIGHTNESS = (0.9, 1.05, 1.2)
+PATHS = {100: 8, 1000: 4, 10_000: 3}
+# Sizes up to which a cold program over all items decides every period.
+MONOLITHIC = {100: 8, 1000: 2}
+PROGRAM = {100: 8, 1000: 4, 10_000: 2}
+FORECASTS = {
+    100: PricePathSettings(updates=16, checkpoint_every=4, validate_every=16),
+    1000: PricePathSettings(updates=8, checkpoint_every=4, validate_every=8, validation_paths=1),
+    10_000: PricePathSettings(
+        updates=4, checkpoint_every=2, validate_every=4, validation_paths=1, paths=1, steps=400
+    ),
+}
+BLIND = PathwiseSettings(
+    updates=300,
+    checkpoint_every=100,
+    validate_every=100,
+    paths=16,
+    width=16,
+    validation_paths=16,
+)
+
+
+class Watched:
+    """A policy with its time, and what its orders would use above the capacity.
+
+    Args:
+        policy: The policy.
+        bed: Where it decides; the one resource is the throughput of lanes out of the warehouse.
+    """
+
+    def __init__(self, policy: DecidingPolicy, bed: TestBed) -> None:
+        network = bed.instance.network
+        self._policy, self._resource = policy, network.resources[0]
+        lanes = network.replenishment_lanes
+        self._inside = torch.from_numpy(np.isin(lanes, network.lanes_of(self._resource)))
+        self._use = torch.from_numpy(self._resource.use)
+        self.seconds, self.decisions = 0.0, 0
+        self.above: list[float] = []
+
+    def decide(self, state: State, period: int) -> Decision:
+        """As the policy does."""
+        began = time.process_time()
+        decision = self._policy.decide(state, period)
+        self.seconds += time.process_time() - began
+        self.decisions += decision.order.shape[0]
+        load = decision.order.double()[:, :, self._inside].sum(dim=2) @ self._use
+        capacity = float(self._resource.capacity_at(period, 1)[0])
+        # What float32 makes of a full capacity is none of the policy's.
+        excess = (load / capacity - 1.0).clamp(min=0.0)
+        self.above.extend(torch.where(excess > 1e-5, excess, 0.0).tolist())
+        return decision
+
+
+@dataclass(frozen=True)
+class Played:
+    """A policy on the first paths of a case.
+
+    Attributes:
+        cost: Cost a period of each path.
+        milliseconds: Processor time of a decision.
+        above: Percent of the capacity asked above it, mean over periods.
+        cut: Units cut for want of capacity, a period.
+    """
+
+    cost: np.ndarray
+    milliseconds: float
+    above: float
+    cut: float
+
+
+def played(policy: DecidingPolicy, bed: TestBed, paths: int) -> Played:
+    """Simulate a policy on the first paths of a case."""
+    instance, items = bed.instance, len(bed.instance.network.items)
+    demand = bed.demand.sample(
+        PATHS[items], instance.start, PERIODS, np.random.default_rng([PATHS_SEED, items])
+    )
+    watched = Watched(policy, bed)
+    run = simulate(instance, watched, demand[:paths], seed=0)
+    cut = run.cut.get("resources", torch.zeros(1))
+    return Played(
+        run.period_cost.mean(dim=1).numpy(),
+        1000 * watched.seconds / watched.decisions,
+        100 * float(np.mean(watched.above)),
+        float(cut.sum()) / (paths * PERIODS),
+    )
+
+
+def policies(bed: TestBed, folder: Path) -> dict[str, tuple[DecidingPolicy, int]]:
+    """Policies by name, with the paths that each meets."""
+    instance, demand = bed.instance, bed.demand
+    items = len(instance.network.items)
+    every = PATHS[items]
+    settings = FORECASTS[items]
+    name = bed.name.rsplit("/", 1)[-1]
+    place = folder / f"price_path-{name}"
+    train(Subject(instance, demand), "price_path", place, settings=settings, resume=place.exists())
+    found: dict[str, tuple[DecidingPolicy, int]] = {
+        "dual_guided, priced": (DualGuided(instance, demand, how="priced"), every),
+        "dual_guided, forecast prices": (load_policy(place, instance, demand), every),
+    }
+    if items in MONOLITHIC:
+        whole = DualGuided(instance, demand, how="monolithic", time_limit=None)
+        found["dual_guided, monolithic"] = (whole, MONOLITHIC[items])
+    program = CostToGo(PositionEnding(instance, demand, 1), demand, horizon=1)
+    found |= {
+        "dual_guided, priced, this period only": (
+            DualGuided(instance, demand, how="priced", toll_share=0.0),
+            every,
+        ),
+        "cost_to_go, one period, one hot program": (program, PROGRAM[items]),
+        "proportional_rationing": (ProportionalRationing.fit(instance, demand), every),
+        "base_stock": (BaseStock.fit(instance, demand), every),
+        "pathwise, capacity-blind": (load_policy(folder / "blind", instance, demand), every),
+    }
+    return found
+
+
+def train_blind(folder: Path) -> None:
+    """Learn from 100 items without the capacity."""
+    bed = SharedCapacity.case(100, STORES, 1.0, periods=PERIODS, seed=SEED)
+    network = replace(bed.instance.network, resources=())
+    subject = Subject(replace(bed.instance, network=network), bed.demand)
+    place = folder / "blind"
+    train(subject, "pathwise", place, settings=BLIND, resume=place.exists())
+
+
+def half_width(values: np.ndarray) -> float:
+    """Half of the 95 % interval of a mean."""
+    quantile = float(stats.t.ppf(0.975, len(values) - 1))
+    return quantile * float(values.std(ddof=1)) / float(np.sqrt(len(values)))
+
+
+def main() -> None:
+    """Train, simulate, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--items", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--tightness", type=float, nargs="+", default=list(TIGHTNESS))
+    parser.add_argument("--table", type=Path)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    code = commit()
+    train_blind(asked.folder)
+    rows: list[dict[str, object]] = []
+    for items in asked.items:
+        for tightness in asked.tightness:
+            bed = SharedCapacity.case(items, STORES, tightness, periods=PERIODS, seed=SEED)
+            reference: Played | None = None
+            for name, (policy, paths) in policies(bed, asked.folder).items():
+                result = played(policy, bed, paths)
+                reference = result if reference is None else reference
+                over = result.cost - reference.cost[:paths]
+                percent = 100 * over / reference.cost[:paths].mean()
+                row: dict[str, object] = {
+                    "items": items,
+                    "tightness": tightness,
+                    "policy": name,
+                    "paths": paths,
+                    "cost": float(result.cost.mean()),
+                    "half_width": half_width(result.cost),
+                    "over priced %": float(percent.mean()),
+                    "over priced half_width %": half_width(percent),
+                    "asked above capacity %": result.above,
+                    "cut a period": result.cut,
+                    "ms a decision": result.milliseconds,
+                }
+                rows.append(row)
+                print(row, flush=True)
+            if asked.table is not None:
+                table = pl.DataFrame(rows).with_columns(pl.col(pl.Float64).round_sig_figs(5))
+                remarks = [
+                    f"{STORES} stores, {PERIODS} periods, one thread; instances of seed {SEED}, "
+                    f"paths of seed {PATHS_SEED}; synthetic (optrl.testbeds.shared_capacity)"
+                ]
+                write_results(asked.table, table, code, remarks)
+
+
+if __name__ == "__main__":
+    main()
