@@ -47,6 +47,7 @@ from optrl_formulations.network import FloatArray, Unmet
 from scipy import stats
 
 from optrl.building import build
+from optrl.demand.base import DemandModel
 from optrl.demand.discrete import Discrete
 from optrl.instance import Instance
 from optrl.policies.base_stock import BaseStock
@@ -64,28 +65,22 @@ WARM_UP, PERIODS = 100, 100
 RETAILERS = ("retailer1", "retailer2", "retailer3")
 _LARGEST = 60
 
-Kind = Callable[["Case", Instance, FloatArray], DecidingPolicy]
+Kind = Callable[[Instance, FloatArray, DemandModel], DecidingPolicy]
 
 # Name of the policy here, the published one that it is to be compared with, how it is made.
 _KINDS: tuple[tuple[str, str, Kind], ...] = (
-    ("base_stock", "", lambda case, instance, level: BaseStock.at_level(instance, level)),
+    ("base_stock", "", lambda instance, level, demand: BaseStock.at_level(instance, level)),
     (
         "echelon_base_stock",
         "",
-        lambda case, instance, level: EchelonBaseStock.at_level(instance, level),
+        lambda instance, level, demand: EchelonBaseStock.at_level(instance, level),
     ),
     (
         "proportional_rationing",
         "proportional",
-        lambda case, instance, level: ProportionalRationing.at_level(instance, level),
+        lambda instance, level, demand: ProportionalRationing.at_level(instance, level),
     ),
-    (
-        "min_shortage_rationing",
-        "min_shortage",
-        lambda case, instance, level: MinShortageRationing.at_level(
-            instance, level, case.demand_of(len(instance.network.items))
-        ),
-    ),
+    ("min_shortage_rationing", "min_shortage", MinShortageRationing.at_level),
 )
 
 
@@ -210,13 +205,28 @@ class OneWarehouseMultiRetailer:
                 yield _row(case, bed, label, kind, published, counterpart)
 
 
+def classical(
+    label: str, instance: Instance, levels: FloatArray, demand: DemandModel
+) -> DecidingPolicy:
+    """A policy of the benchmark at given levels.
+
+    Args:
+        label: "base_stock", "echelon_base_stock", "proportional_rationing" or
+            "min_shortage_rationing".
+        instance: A warehouse and its retailers.
+        levels: Of each item's stocking nodes, shape (N, M).
+        demand: Of the instance's items.
+    """
+    return {name: kind for name, _, kind in _KINDS}[label](instance, levels, demand)
+
+
 def _row(
     case: Case, bed: TestBed, label: str, kind: Kind, published: dict[str, float], counterpart: str
 ) -> Row:
     """The policy at its tuned levels, with its difference from the published counterpart."""
 
     def at_level(instance: Instance, level: FloatArray) -> DecidingPolicy:
-        return kind(case, instance, level)
+        return kind(instance, level, case.demand_of(len(instance.network.items)))
 
     began = time.perf_counter()
     first = case.first_levels(label != "base_stock")
