@@ -1,13 +1,13 @@
 """A certificate: how far from optimal a policy can be, at a stated confidence.
 
 The cost of a policy is estimated by simulation; several bounds may lie below it, some proved, some
-estimated. What is said holds jointly: with probability `confidence` the policy's expected cost is at
-most `upper`, the cost of every policy at least `lower`, and their difference at most `gap`.
+estimated. What is said holds jointly: with probability `confidence` the policy's expected cost is
+at most `upper`, the cost of every policy at least `lower`, and their difference at most `gap`.
 
-**No cheating by choice.** Each estimated statement fails with some probability, and picking the best of
-several picks the luckiest. The error 1 - confidence is therefore split evenly over all estimated
-statements that were looked at (the upper bound, each estimated bound, each paired gap): by the
-union bound all hold at once, whatever their dependence, so that the best may be picked.
+**No cheating by choice.** Each estimated statement fails with some probability, and picking the
+best of several picks the luckiest. The error 1 - confidence is therefore split evenly over all
+estimated statements that were looked at (the upper bound, each estimated bound, each paired gap):
+by the union bound all hold at once, whatever their dependence, so that the best may be picked.
 
 **Paired gaps.** Where a bound was computed on the paths that the policy met, the difference is
 taken path by path, which removes what both have in common. Else the gap is upper less lower.
@@ -116,9 +116,7 @@ class Certificate:
         }
 
 
-def certify(
-    upper: Upper, bounds: Sequence[LowerBound], *, confidence: float = 0.95
-) -> Certificate:
+def certify(upper: Upper, bounds: Sequence[LowerBound], *, confidence: float = 0.95) -> Certificate:
     """The certificate of a policy.
 
     Args:
@@ -131,7 +129,9 @@ def certify(
         BoundError: If there is no bound or no cost.
     """
     if not bounds:
-        raise BoundError(f"no bound was given for {upper.policy!r}; perfect information needs least")
+        raise BoundError(
+            f"no bound was given for {upper.policy!r}; perfect information needs least"
+        )
     if not len(upper.cost) or not np.isfinite(upper.cost).all():
         raise BoundError(f"the costs of {upper.policy!r} must be numbers, at least one")
     if not 0 < confidence < 1:
@@ -194,8 +194,8 @@ def _refuse_fault(upper: Upper, bound: LowerBound, together: bool, error: float)
         highest += one_sided(float(np.hypot(*spreads)), count, error)
     if highest < -scale:
         raise BoundFaultError(
-            f"the {bound.name} bound is {bound.mean:.8g}, and policy {upper.policy!r} was simulated "
-            f"to cost {float(upper.cost.mean()):.8g}: even with the sampling error of both, the "
+            f"the {bound.name} bound is {bound.mean:.8g}, and policy {upper.policy!r} was "
+            f"simulated to cost {float(upper.cost.mean()):.8g}: even with the sampling error of both, the "
             f"cost lies {-highest:.4g} below what no policy can cost. Either the bound does not "
             "apply (other demand, arrivals, horizon or costs than simulated) or one of the two "
             f"programs is wrong. The bound assumes: {bound.assumption}"

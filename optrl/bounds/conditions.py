@@ -58,7 +58,7 @@ def independent_periods(model: DemandModel) -> Condition:
     known = isinstance(model, PeriodDependence)
     return Condition(
         "demand is independent from period to period",
-        known and model.independent_periods,
+        isinstance(model, PeriodDependence) and model.independent_periods,
         f"demand model {name} "
         + (
             "has periods that depend on one another: use a bound that allows for it, such as "

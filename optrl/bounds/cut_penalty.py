@@ -9,9 +9,9 @@ miss that and leave the bound loose.) The multiplier is the slope under the outc
 less the mean over outcomes; the constant is built likewise from values.
 
 **Dual feasible, by construction.** Outcomes are groups of the demand of a period, which is
-independent of the past; the probability of a group is exactly that of its outcome. Which group demand
-falls into is all that the multiplier takes from the period's demand, and slopes and states at
-which it is taken depend on groups of earlier periods alone. So its conditional expectation is
+independent of the past; the probability of a group is exactly that of its outcome. Which group
+demand falls into is all that the multiplier takes from the period's demand, and slopes and states
+at which it is taken depend on groups of earlier periods alone. So its conditional expectation is
 sum_k p_k (g_k - sum_l p_l g_l) = 0, exactly. The cuts need not have converged.
 """
 

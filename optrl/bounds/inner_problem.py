@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from optrl_formulations.joining import AffineMap
 from optrl_formulations.linear_program import LinearProgram
 from optrl_formulations.network import FloatArray

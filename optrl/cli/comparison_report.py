@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from rich.console import Console
 from rich.table import Table
 
+from optrl.bounds.certificate import Certificate
 from optrl.cli.terminal import output
 from optrl.comparison.result import Comparison
 
@@ -33,6 +35,9 @@ def print_comparison(comparison: Comparison) -> None:
         columns.insert(0, "scenarios")
     if comparison.reference is not None:
         columns.append("above optimum" if comparison.reference == "optimum" else "above bound")
+    certificates = comparison.certificates
+    if certificates:
+        columns.append("certified gap")
     for column in (*columns, "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in comparison.ranking.to_dicts():
@@ -54,6 +59,9 @@ def print_comparison(comparison: Comparison) -> None:
             half = row["gap_half_width"]
             spread = f" ± {half:.2f}" if math.isfinite(half) else ""
             cells.append(f"{row['gap_percent']:.2f}{spread} %")
+        if certificates:
+            gap = certificates[row["policy"]].relative_gap
+            cells.append(f"{100 * gap:.2f} %" if math.isfinite(gap) else "none")
         table.add_row(*cells, f"{row['seconds']:.1f}")
     console.print(table)
     console.print()
@@ -64,6 +72,8 @@ def print_comparison(comparison: Comparison) -> None:
             soft_wrap=True,
         )
     confidence = f"{100 * settings.confidence:g} %"
+    if certificates:
+        _print_certificates(console, next(iter(certificates.values())), confidence)
     if comparison.scenarios == 1:
         said = "one path of demand proves no ranking"
     elif len(comparison.policies) == 1:
@@ -75,3 +85,13 @@ def print_comparison(comparison: Comparison) -> None:
     else:
         said = f"the ranking is not settled at {confidence} for all pairs together"
     console.print(said, soft_wrap=True)
+
+
+def _print_certificates(console: Console, certificate: Certificate, confidence: str) -> None:
+    bound = certificate.bound
+    console.print(
+        f"certified gap: at most so far above the cheapest possible, {confidence} for all policies "
+        f"together, from the {bound.name} bound of {bound.mean:,.7g} on {len(bound.sample):,} "
+        f"scenarios ({bound.assumption})",
+        soft_wrap=True,
+    )

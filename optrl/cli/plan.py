@@ -47,6 +47,14 @@ def plan(
             help="Plan once more without shared limits, for the items that they displace.",
         ),
     ] = True,
+    certify: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Simulate the policy on N horizons and bound it from below; 0 for no certificate.",
+        ),
+    ] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Plan what to buy, move, hold and serve over the horizon.
@@ -55,6 +63,10 @@ def plan(
     network.png appear there as one folder, or nothing does. The plan is checked by a routine that
     does not know the model; where it breaks a row the exit code is 1. Ctrl-C stops a long integer
     program at its best solution, which is printed and written, with exit code 130.
+
+    With --certify the policy is also simulated on random demand, and its cost held against a bound
+    that no policy can be below: the summary says how far from optimal it can be, with what
+    confidence, and what the bound assumes.
     """
     console = messages()
     with console.status("reading"):
@@ -78,6 +90,20 @@ def plan(
             relative_gap=gap,
             progress=progress,
         )
+    if certify:
+        with console.status("certifying") as status:
+            from dataclasses import replace
+
+            from optrl.bounds.policy_certificate import certify_policy
+
+            found = certify_policy(
+                instance,
+                policy,
+                certify,
+                seed=seed,
+                told=lambda done: status.update(f"certifying: {done} of {certify} simulated"),
+            )
+            made = replace(made, certificate=found.summary())
     if out is not None:
         with console.status("writing"):
             write_plan(made, out, table_format.value)

@@ -32,6 +32,7 @@ def print_plan(plan: Plan) -> None:
     _resources(console, summary)
     _verification(console, plan)
     _program(console, summary)
+    _certificate(console, summary)
     console.print(f"planned in {summary['planning_seconds']:.1f} s", soft_wrap=True)
 
 
@@ -44,6 +45,24 @@ def compact_periods(periods: Sequence[int]) -> str:
         else:
             ranges.append([period, period])
     return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+def _certificate(console: Console, summary: dict[str, Any]) -> None:
+    found = summary["certificate"]
+    if found is None:
+        return
+    gap = found["relative_gap"]
+    within = "no gap is certified" if gap is None else f"at most {gap:.2%} above the cheapest"
+    low, high = (
+        "unknown" if found[key] is None else f"{found[key]:,.7g}"
+        for key in ("lower_bound", "upper_bound")
+    )
+    console.print(
+        f"certificate, {found['confidence']:.0%} for all of it: {summary['policy']} costs "
+        f"{found['cost']:,.7g} on random demand, at most {high}; every policy at least {low} "
+        f"({found['bound']}); {within}. It assumes: {found['assumption']}",
+        soft_wrap=True,
+    )
 
 
 def _costs(console: Console, summary: dict[str, Any]) -> None:

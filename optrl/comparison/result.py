@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 from optrl_formulations.network import FloatArray, IntArray
 
+from optrl.bounds.certificate import Certificate, Upper, certify
+from optrl.bounds.known_bounds import known_perfect_information
 from optrl.comparison.measurement import Measurement
 from optrl.comparison.ranking import cost_estimates, ranking_table
 from optrl.comparison.statistics import (
@@ -170,6 +172,31 @@ class Comparison:
         return {name: Indicators.of(x.trajectory) for name, x in self.measurements.items()}
 
     @cached_property
+    def certificates(self) -> Mapping[str, Certificate]:
+        """How far from optimal each policy can be, all together at the confidence asked for.
+
+        Empty without a bound. Taken on the scenarios of the bound that the policy met, which were
+        chosen before the run began; Bonferroni's share of the error for each policy.
+
+        Raises:
+            optrl.bounds.errors.BoundFaultError: If a cost is proved to lie below the bound.
+        """
+        if not len(self.bound):
+            return {}
+        settings = self.settings
+        paths = f"scenarios of seed {settings.seed}"
+        bound = known_perfect_information(
+            self.instance, self.bound, paths=paths, warm_up=settings.warm_up
+        )
+        confidence = 1 - (1 - settings.confidence) / len(self.policies)
+        found = {}
+        for k, policy in enumerate(self.policies):
+            met = min(int(self.counts[k]), len(self.bound))
+            cost = Upper(policy, self.cost[:met, k], paths)
+            found[policy] = certify(cost, [bound], confidence=confidence)
+        return found
+
+    @cached_property
     def ranking(self) -> pl.DataFrame:
         """One row a policy, cheapest first.
 
@@ -262,6 +289,7 @@ class Comparison:
             "bound": float(self.bound.mean()) if len(self.bound) else None,
             "provenance": dict(self.provenance),
             "ranking": self.ranking.to_dicts(),
+            "certificates": [each.summary() for each in self.certificates.values()],
             "pairs": self.pairs.to_dicts(),
             "indicators": self.indicator_table.to_dicts(),
             "resources": [

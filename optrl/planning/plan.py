@@ -49,6 +49,8 @@ class Plan:
         program: What the solver reported, or None where the policy solves no program.
         verification: The independent check of every row.
         seconds: Time to plan, reading and writing excluded.
+        certificate: How far from optimal the policy can be, ready for JSON
+            (`optrl.bounds.certificate`); None where it was not asked for.
     """
 
     instance: Instance
@@ -61,6 +63,7 @@ class Plan:
     program: ProgramReport | None
     verification: Verification
     seconds: float
+    certificate: Mapping[str, Any] | None = None
 
     @property
     def total_cost(self) -> float:

@@ -56,6 +56,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
             for row in binding_resources(tables.prices)
         ],
         "program": None if plan.program is None else plan.program.as_dict(),
+        "certificate": None if plan.certificate is None else dict(plan.certificate),
         "cut": {reason: amount for reason, amount in plan.cut.items() if amount > CUT_TOLERANCE},
         "verified": {
             "passed": verification.passed,

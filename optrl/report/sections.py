@@ -70,6 +70,9 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
     with_gap = comparison.reference is not None
     if with_gap:
         head.append("Above optimum" if comparison.reference == "optimum" else "Above the bound")
+    certificates = comparison.certificates
+    if certificates:
+        head.append("Certified gap")
     head.append("Seconds a scenario")
     body = []
     for r in rows:
@@ -85,12 +88,22 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
         if with_gap:
             spread = f" ± {r['gap_half_width']:.2f}" if math.isfinite(r["gap_half_width"]) else ""
             cells.append(f"{r['gap_percent']:.2f}{spread} %")
+        if certificates:
+            gap = certificates[r["policy"]].relative_gap
+            cells.append(f"{100 * gap:.2f} %" if math.isfinite(gap) else "none")
         body.append([*cells, short(r["seconds"] / r["scenarios"], 2)])
     note = (
         '<p class="note">± is the interval of each cost by itself: it includes how much scenarios '
         "differ from one another, which all policies share. Compare policies by the differences."
         "</p>"
     )
+    if certificates:
+        bound = next(iter(certificates.values())).bound
+        note += (
+            '<p class="note">The certified gap is how far above the cheapest possible a policy can '
+            f"be, at {percent(comparison.settings.confidence, 0)} for all policies together. It "
+            f"rests on the {text(bound.name)} bound: {text(bound.assumption)}.</p>"
+        )
     if len(set(comparison.counts.tolist())) > 1:
         note += (
             '<p class="note">Policies that take long met fewer scenarios, the first of the same '

@@ -136,7 +136,7 @@ class _OpenNode(NodeSolver):
         dual = solution.row_dual
         assert dual is not None
         rows = csr_matrix(solution.solved.matrix[loaded.first_row :])
-        weighted = rows.multiply(dual[loaded.first_row :, None]).tocsr()
+        weighted = csr_matrix(rows.multiply(dual[loaded.first_row :, None]))
         for e in np.flatnonzero(after).tolist():
             of = np.flatnonzero(rows[:, [theta[e]]].toarray().ravel() > 0)
             taken = weighted[of][:, exits[e].columns].sum(axis=0)
