@@ -5,7 +5,7 @@
 Each instance starts from mean demand on hand and in every slot of the pipeline; costs are not
 discounted. Demand is grouped by conditional means, so that the bound is one for the true demand.
 The target is 0.5 % for lead times 1 and 2, 1.5 % for 3 and 4. A run does not know the optimum: it
-ends when a sweep raises the bound by less than 0.28 of the target over the sweep before, or at a
+ends when a sweep raises the bound by less than 0.6 of the target over the sweep before, or at a
 limit on iterations or seconds. Forward passes draw rare demand more often.
 """
 
@@ -33,7 +33,7 @@ from optrl.exact.lost_sales_horizon import solve_horizon
 from optrl.testbeds.lost_sales import LostSalesFamily
 
 PERIODS, MEAN = 20, 5
-STALL, MOST_ITERATIONS = 0.28, 303
+STALL, MOST_ITERATIONS = 0.6, 303
 FAMILIES = ("poisson", "geometric")
 
 

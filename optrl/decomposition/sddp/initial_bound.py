@@ -33,6 +33,7 @@ from optrl.decomposition.sddp.cuts import CutPool
 from optrl.decomposition.sddp.errors import InitialBoundError, StageInfeasibleError
 from optrl.decomposition.sddp.graph import Continuation, PolicyGraph
 from optrl.decomposition.sddp.node_solver import NodeSolution, NodeSolver
+from optrl.decomposition.sddp.pushing import push_outcome
 from optrl.decomposition.sddp.stage import Outcome, Stage
 from optrl.solver import InfeasibleError, Model, UnboundedError
 
@@ -129,7 +130,7 @@ def _least_costs(graph: PolicyGraph, name: str) -> FloatArray:
             free = _with_free_state(stage, stage.relaxed()[outcome.program], lower, upper)
             models[outcome.program] = Model(free)
         model = models[outcome.program]
-        _push(model, outcome)
+        push_outcome(model, outcome)
         try:
             costs[k] = model.solve().objective
         except UnboundedError:
@@ -186,17 +187,6 @@ def _with_free_state(
         columns=columns,
         data={name: b for name, b in program.data.items() if name not in stage.incoming},
     )
-
-
-def _push(model: Model, outcome: Outcome) -> None:
-    for name, values in outcome.data.items():
-        model.push_data(name, values)
-    for name, values in outcome.cost.items():
-        model.push_cost(name, values)
-    for name, values in outcome.lower.items():
-        model.push_bounds(name, lower=values)
-    for name, values in outcome.upper.items():
-        model.push_bounds(name, upper=values)
 
 
 def _unbounded(graph: PolicyGraph) -> str:
@@ -300,7 +290,7 @@ def _myopic(stage: Stage, state: FloatArray, outcome: Outcome) -> FloatArray:
         model = Model(attempt)
         for name, part in stage.split(state).items():
             model.push_data(name, part)
-        _push(model, replace(outcome, cost={} if attempt is not program else outcome.cost))
+        push_outcome(model, replace(outcome, cost={} if attempt is not program else outcome.cost))
         try:
             return model.solve().x
         except UnboundedError:

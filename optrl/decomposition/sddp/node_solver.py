@@ -18,6 +18,7 @@ from optrl.decomposition.sddp.cost_to_go import CostToGo
 from optrl.decomposition.sddp.errors import InitialBoundError, StageInfeasibleError
 from optrl.decomposition.sddp.graph import Continuation
 from optrl.decomposition.sddp.node_program import NodePrograms, build_node
+from optrl.decomposition.sddp.pushing import push_outcome, push_state
 from optrl.decomposition.sddp.stage import Outcome, Stage
 from optrl.solver import InfeasibleError, Model, Solution, UnboundedError
 
@@ -161,16 +162,8 @@ class NodeSolver:
         return loaded
 
     def _push(self, model: Model, state: FloatArray, outcome: Outcome) -> None:
-        for name, part in self.stage.split(state).items():
-            model.push_data(name, part)
-        for name, values in outcome.data.items():
-            model.push_data(name, values)
-        for name, values in outcome.cost.items():
-            model.push_cost(name, values)
-        for name, values in outcome.lower.items():
-            model.push_bounds(name, lower=values)
-        for name, values in outcome.upper.items():
-            model.push_bounds(name, upper=values)
+        push_state(model, self.stage, state)
+        push_outcome(model, outcome)
 
     def _run(self, model: Model, state: FloatArray, outcome: Outcome) -> Solution:
         self.solves += 1

@@ -140,7 +140,7 @@ def test_it_stops_when_sweeps_raise_the_bound_no_more(graphs, tmp_path: Path) ->
     settings = SddpSettings(sweep_growth=1.5, refresh_every=5)
     whole = train(Sddp(graphs["stock"](), settings), Stopping(stall=1e-5, iterations=400))
     assert whole.stopped == "stalled"
-    assert whole.bound == pytest.approx(-1.4711, abs=1e-4)
+    assert whole.bound == pytest.approx(-1.4711, abs=1e-3)
     file = tmp_path / "cuts.safetensors"
     train(Sddp(graphs["stock"](), settings), Stopping(iterations=10), file=file)
     resumed = Sddp(graphs["stock"](), settings)
