@@ -62,7 +62,7 @@ from optrl.testbeds.tuning import tune_levels
 
 SOURCE = "Kaynov et al. (2024), International Journal of Production Economics 267, instances 1-10"
 WARM_UP, PERIODS = 100, 100
-RETAILERS = ("retailer1", "retailer2", "retailer3")
+WAREHOUSE_HOLDING_COST, RETAILER_HOLDING_COST, SHORTAGE_COST = 0.5, 1.0, 9.0
 _LARGEST = 60
 
 Kind = Callable[[Instance, FloatArray, DemandModel], DecidingPolicy]
@@ -110,14 +110,14 @@ def demand_law(text: str) -> FloatArray:
 
 @dataclass(frozen=True)
 class Case:
-    """A published instance.
+    """A published instance, or one like it with other numbers.
 
     Attributes:
-        label: Its number.
+        label: Its number or name.
         unmet: Whether unmet demand is lost.
         warehouse_lead_time: Periods from supplier to warehouse.
         retailer_lead_times: Periods from warehouse to each retailer.
-        laws: Probabilities of 0, 1, ... at each retailer, shape (3, K + 1).
+        laws: Probabilities of 0, 1, ... at each retailer, shape (C, K + 1).
     """
 
     label: str
@@ -130,19 +130,23 @@ class Case:
         """The instance, with a number of items alike that nothing couples."""
         nodes = {"supplier": "supplier", "warehouse": "stocking"}
         lanes = {("supplier", "warehouse"): self.warehouse_lead_time}
-        for name, lead in zip(RETAILERS, self.retailer_lead_times, strict=True):
+        retailers = [f"retailer{k + 1}" for k in range(len(self.retailer_lead_times))]
+        for name, lead in zip(retailers, self.retailer_lead_times, strict=True):
             nodes[name] = "stocking"
             lanes["warehouse", name] = lead
         return build(
             self.label,
             nodes,
             lanes,
-            RETAILERS,
+            retailers,
             unmet=self.unmet,
             horizon=WARM_UP + PERIODS,
             items=items,
-            holding_cost={"warehouse": 0.5, **dict.fromkeys(RETAILERS, 1.0)},
-            shortage_cost=dict.fromkeys(RETAILERS, 9.0),
+            holding_cost={
+                "warehouse": WAREHOUSE_HOLDING_COST,
+                **dict.fromkeys(retailers, RETAILER_HOLDING_COST),
+            },
+            shortage_cost=dict.fromkeys(retailers, SHORTAGE_COST),
             lot_size=1.0,
         )
 
@@ -153,7 +157,8 @@ class Case:
 
     def demand_of(self, items: int) -> Discrete:
         """Demand of a number of items alike."""
-        return Discrete(np.array([2, 3, 4]), np.repeat(self.laws[None], items, axis=0))
+        retailers = np.arange(2, 2 + len(self.laws))
+        return Discrete(retailers, np.repeat(self.laws[None], items, axis=0))
 
     def first_levels(self, echelon: bool) -> FloatArray:
         """Levels to start a search from: cover of lead time and a period, with 40 % more."""
@@ -176,7 +181,7 @@ class OneWarehouseMultiRetailer:
         for row in results("one_warehouse_multi_retailer"):
             texts = row["demand"].split(";")
             if texts[0].endswith(" x3"):
-                texts = [texts[0].removesuffix(" x3")] * len(RETAILERS)
+                texts = [texts[0].removesuffix(" x3")] * 3
             unmet: Unmet = "lost" if row["unmet"] == "lost" else "backorder"
             case = Case(
                 row["id"],
