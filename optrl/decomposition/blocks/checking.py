@@ -10,17 +10,18 @@ from optrl.decomposition.blocks.oracle import Response
 _TOLERANCE = 1e-6
 
 
-def nonsense(response: Response, prices: FloatArray, items: int) -> str | None:
+def nonsense(response: Response, prices: FloatArray, items: int, parts: int) -> str | None:
     """What is wrong with an answer, None where nothing shows.
 
     Args:
         response: Of anyone's oracle.
         prices: It was asked at, shape (R, P).
         items: Items of the block.
+        parts: Its parts.
     """
     if not isinstance(response, Response):
         return f"it answered {type(response).__name__}, not a Response"
-    arrays = {"cost": (response.cost, (items,)), "usage": (response.usage, prices.shape)}
+    arrays = {"cost": (response.cost, (items,)), "usage": (response.usage, (parts, *prices.shape))}
     if response.bound is not None:
         arrays["bound"] = (response.bound, (items,))
     for name, (values, shape) in arrays.items():

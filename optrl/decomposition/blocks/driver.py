@@ -66,8 +66,8 @@ def run(
         engine: Carries questions; begun and ended here.
         stopping: When to stop.
         start: Prices (R, P) of the first rounds; zero prices where there are none.
-        groups: Blocks are added up in this many groups at most (`ledger`): more make the upper
-            bound better and the restricted program slower.
+        groups: Parts of blocks are added up in this many groups at most (`ledger`): more make the
+            upper bound better and the restricted program slower.
         combine_every: Rounds from one upper bound to the next, for masters that do not need it.
         with_plan: Whether the plan is made at the end, which asks every block once or twice more;
             else the upper bound is what the columns' recorded costs and usages say.
@@ -88,12 +88,13 @@ def run(
     for prices in start:
         if prices.shape != coupling.shape or not np.isfinite(prices).all():
             raise BlockError(f"start prices must be finite, of shape {coupling.shape}")
+    parts = [recipe.parts for recipe in recipes]
     loop = _Loop(coupling, master, stopping, start, combine_every, told)
-    loop.folder, loop.identity = folder, f"{identity}/{master!r}/{len(recipes)}/{groups}"
+    loop.folder, loop.identity = folder, f"{identity}/{master!r}/{parts}/{groups}"
     if resume and folder is not None:
         loop.restore(read_checkpoint(folder, loop.identity))
     if len(loop.ledger) == 0:
-        loop.ledger = Ledger(min(groups, len(recipes)))
+        loop.ledger = Ledger(min(groups, sum(parts)))
     items = sum(len(recipe.items) for recipe in recipes)
     loop.tell(Begun(items, len(recipes), int(coupling.rows.sum()), len(loop.ledger)))
     engine.begin(recipes)
@@ -201,7 +202,7 @@ class _Loop:
         self.combination = combine(self.ledger, self.coupling)
 
     def _answered(self, asking: Asking) -> _Answering:
-        return _Answering(self, len(self.ledger) + 1, len(asking.group))
+        return _Answering(self, len(self.ledger) + 1, asking.blocks)
 
     def _reached(self) -> StopReason | None:
         stopping, made = self.stopping, len(self.ledger)

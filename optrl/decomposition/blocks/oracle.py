@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from optrl_formulations.network import FloatArray
+import numpy as np
+from optrl_formulations.network import FloatArray, IntArray
 
 Plan = Mapping[str, FloatArray]
 """What a block does, arrays by name whose first axis is the block's items. The oracles here give
@@ -27,8 +28,9 @@ class Response:
             shape (n,); None where the oracle claims none. Only its sum enters the bound, so an
             oracle whose items hang together may spread it over them as it likes.
         cost: True cost of the plan by item, without prices, shape (n,).
-        usage: What the plan uses of each resource, all items together, shape (R, P); minus the
-            capacity it is a subgradient of the Lagrangian where `bound` is exact.
+        usage: What the plan uses of each resource, by part of the block, shape (C, R, P): C runs of
+            items as `part_starts` cuts them, C as the recipe says. Their sum minus the capacity is
+            a subgradient of the Lagrangian where `bound` is exact.
         plan: The plan itself, where it was asked for.
     """
 
@@ -36,6 +38,11 @@ class Response:
     cost: FloatArray
     usage: FloatArray
     plan: Plan | None = None
+
+
+def part_starts(items: int, parts: int) -> IntArray:
+    """First item of each part of a block: runs of nearly equal size, shape (C,)."""
+    return np.arange(parts) * items // parts
 
 
 @runtime_checkable
@@ -69,6 +76,15 @@ class Recipe(Protocol):
     @property
     def items(self) -> Sequence[str]:
         """Names of the block's items, for messages."""
+        ...
+
+    @property
+    def parts(self) -> int:
+        """Parts of the block that may follow different columns, from 1 to its number of items.
+
+        More parts make averages of columns better; an oracle that answers for a thousand items at
+        once may still give its usage in ten parts. An oracle that ties its items together has 1.
+        """
         ...
 
     def build(self) -> Oracle:

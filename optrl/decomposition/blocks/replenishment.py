@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,10 +26,12 @@ from optrl.identity import hash_of
 
 OracleName = Literal["flow", "scenario_lp"]
 
-BLOCKS = 40
-"""Blocks that a problem is cut into where their size is not given, as far as sizes allow."""
+PARTS = 64
+"""Parts that a problem is cut into where nothing is given, as far as items go."""
 
-LARGEST_BLOCK, SMALLEST_BLOCK = 2_000, 16
+_SMALLEST_PART = 16
+_FLOW_BLOCK, _PROGRAM_BLOCK = 1_024, 256
+"""Largest blocks: flows are faster the more are asked at once, programs the smaller they are."""
 
 
 def fitting_oracle(problem: ReplenishmentItems) -> OracleName:
@@ -42,9 +43,11 @@ def fitting_oracle(problem: ReplenishmentItems) -> OracleName:
     return "flow"
 
 
-def block_size(items: int) -> int:
+def block_size(oracle: OracleName, items: int) -> int:
     """Items of a block where nothing is given."""
-    return int(np.clip(-(-items // BLOCKS), SMALLEST_BLOCK, LARGEST_BLOCK))
+    if oracle == "flow":
+        return _FLOW_BLOCK
+    return int(np.clip(-(-items // PARTS), _SMALLEST_PART, _PROGRAM_BLOCK))
 
 
 def decompose(
@@ -93,9 +96,9 @@ def decompose(
     if first_prices is None:
         first_prices = sampled_prices(problem, sample, np.random.default_rng(seed))
     first_prices = problem.coupling.clipped(first_prices)
-    items = block_size(len(problem)) if size is None else size
+    items = block_size(chosen, len(problem)) if size is None else size
     recipes: Sequence[Recipe] = [
-        FlowRecipe(block) if chosen == "flow" else ScenarioLpRecipe(block, first_prices)
+        _recipe(chosen, block, _parts(len(block), len(problem)), first_prices)
         for block in problem.blocks(items)
     ]
     return run(
@@ -107,10 +110,21 @@ def decompose(
         start=start_prices(problem, first_prices),
         with_plan=with_plan,
         folder=folder,
-        identity=hash_of((replace(problem), chosen, items, first_prices)) if folder else "",
+        identity=hash_of((problem, chosen, items, first_prices)) if folder else "",
         resume=resume,
         told=told,
     )
+
+
+def _parts(block: int, items: int) -> int:
+    """Parts of a block, in proportion to its share of all items."""
+    return int(np.clip(round(PARTS * block / items), 1, max(block // _SMALLEST_PART, 1)))
+
+
+def _recipe(oracle: OracleName, block: ReplenishmentItems, parts: int, first: FloatArray) -> Recipe:
+    if oracle == "flow":
+        return FlowRecipe(block, parts)
+    return ScenarioLpRecipe(block, first, parts)
 
 
 def start_prices(problem: ReplenishmentItems, first: FloatArray) -> list[FloatArray]:

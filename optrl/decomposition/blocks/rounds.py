@@ -13,7 +13,7 @@ from optrl.decomposition.blocks.checking import nonsense
 from optrl.decomposition.blocks.coupling import Coupling
 from optrl.decomposition.blocks.engine import Answer, Engine
 from optrl.decomposition.blocks.events import Failed
-from optrl.decomposition.blocks.oracle import OracleFailure, Plan, Recipe
+from optrl.decomposition.blocks.oracle import OracleFailure, Plan, Recipe, part_starts
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,28 @@ class Asking:
     def __init__(
         self, engine: Engine, recipes: Sequence[Recipe], coupling: Coupling, groups: int
     ) -> None:
-        """Hold blocks in groups of nearly equal size.
+        """Hold the parts of all blocks in groups of nearly equal size.
 
         Args:
             engine: Already begun with the recipes.
             recipes: Of the blocks.
             coupling: Capacities.
-            groups: At most as many as blocks.
+            groups: At most as many as parts.
         """
         self._engine, self._recipes, self._coupling = engine, recipes, coupling
-        self.group: IntArray = np.arange(len(recipes)) * groups // len(recipes)
         self.groups = groups
+        parts = [recipe.parts for recipe in recipes]
+        group = np.arange(sum(parts)) * groups // sum(parts)
+        # The group of each part of each block.
+        self._group: list[IntArray] = np.split(group, np.cumsum(parts)[:-1])
         sizes = [len(recipe.items) for recipe in recipes]
-        self.first_item = np.concatenate([[0], np.cumsum(sizes)])
+        self._starts = [part_starts(size, count) for size, count in zip(sizes, parts, strict=True)]
+        self._first_item = np.concatenate([[0], np.cumsum(sizes)])
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return len(self._recipes)
 
     def answers(
         self,
@@ -76,8 +85,8 @@ class Asking:
         for answer in coming:
             if isinstance(answer, OracleFailure):
                 return self._failed(answer.block, prices, answer.reason)
-            items = len(self._recipes[answer.block].items)
-            wrong = nonsense(answer.response, prices, items)
+            recipe = self._recipes[answer.block]
+            wrong = nonsense(answer.response, prices, len(recipe.items), recipe.parts)
             if wrong is not None:
                 return self._failed(answer.block, prices, wrong)
             found[answer.block] = answer
@@ -105,9 +114,9 @@ class Asking:
         cost, usage = np.zeros(self.groups), np.zeros((self.groups, *prices.shape))
         bound, seconds = -self._coupling.value(prices), 0.0
         for answer in answers:
-            group, response = self.group[answer.block], answer.response
-            cost[group] += response.cost.sum()
-            usage[group] += response.usage
+            group, response = self._group[answer.block], answer.response
+            np.add.at(cost, group, np.add.reduceat(response.cost, self._starts[answer.block]))
+            np.add.at(usage, group, response.usage)
             bound += -np.inf if response.bound is None else float(response.bound.sum())
             seconds += answer.seconds
         return Round(cost, self._coupling.flat(usage), bound, seconds)
@@ -123,8 +132,8 @@ class Asking:
         """
         total: dict[str, FloatArray] = {}
         cost, usage = 0.0, np.zeros(self._coupling.shape)
-        for asked, weight in zip(prices, weights[:, self.group], strict=True):
-            blocks = np.flatnonzero(weight > 0).tolist()
+        for asked, weight in zip(prices, weights, strict=True):
+            blocks = [k for k, group in enumerate(self._group) if (weight[group] > 0).any()]
             # A few at a time, so that no more plans than these are held beside the average.
             for first in range(0, len(blocks), _AT_ONCE):
                 chosen = blocks[first : first + _AT_ONCE]
@@ -132,25 +141,26 @@ class Asking:
                 if isinstance(answers, Failed):
                     return answers
                 for answer in answers:
-                    share, response = weight[answer.block], answer.response
+                    block, response = answer.block, answer.response
                     if response.plan is None:
-                        return self._failed(
-                            answer.block, asked, "it gave no plan when asked for it"
-                        )
-                    self._add(total, response.plan, answer.block, share)
-                    cost += share * float(response.cost.sum())
-                    usage += share * response.usage
+                        return self._failed(block, asked, "it gave no plan when asked for it")
+                    by_part = weight[self._group[block]]
+                    items = len(response.cost)
+                    by_item = np.repeat(by_part, np.diff(self._starts[block], append=items))
+                    self._add(total, response.plan, block, by_item)
+                    cost += float(by_item @ response.cost)
+                    usage += np.tensordot(by_part, response.usage, axes=1)
         return total, cost, self._coupling.flat(usage)
 
-    def _add(self, total: dict[str, FloatArray], plan: Plan, block: int, share: float) -> None:
-        here = slice(self.first_item[block], self.first_item[block + 1])
+    def _add(self, total: dict[str, FloatArray], plan: Plan, block: int, share: FloatArray) -> None:
+        here = slice(self._first_item[block], self._first_item[block + 1])
         for name, part in plan.items():
             if name not in total:
-                total[name] = np.zeros((int(self.first_item[-1]), *part.shape[1:]))
-            total[name][here] += share * part
+                total[name] = np.zeros((int(self._first_item[-1]), *part.shape[1:]))
+            total[name][here] += share.reshape(-1, *(1,) * (part.ndim - 1)) * part
 
     def _failed(self, block: int, prices: FloatArray, reason: str) -> Failed:
         return Failed(block, tuple(self._recipes[block].items), prices, reason)
 
 
-_AT_ONCE = 64
+_AT_ONCE = 16

@@ -49,7 +49,7 @@ class Buyer:
         buys = (self.worth > prices[0]).astype(float)
         cost = np.array([-(self.worth @ buys)])
         bound = cost + prices[0] @ buys
-        usage = buys[None, :]
+        usage = buys[None, None, :]
         if self.asked > 2:
             match self.fault:
                 case "raise":
@@ -57,7 +57,7 @@ class Buyer:
                 case "nan":
                     usage = usage * math.nan
                 case "shape":
-                    usage = usage[:, :1]
+                    usage = usage[:, :, :1]
                 case "bound":
                     bound = bound + 1.0
                 case "die":
@@ -72,6 +72,7 @@ class BuyerRecipe:
     row: int
     fault: str = ""
     items: Sequence[str] = ()
+    parts: int = 1
 
     def build(self) -> Oracle:
         """Build it."""
@@ -111,7 +112,7 @@ def test_the_optimum_of_buyers() -> None:
     [
         ("raise", "out of paper"),
         ("nan", "is nan"),
-        ("shape", "has shape (1, 1), expected (1, 2)"),
+        ("shape", "has shape (1, 1, 1), expected (1, 1, 2)"),
         ("bound", "above what its own plan costs"),
     ],
 )
@@ -151,6 +152,7 @@ def test_an_oracle_without_bound_gives_none() -> None:
     class Modest:
         row: int
         items: Sequence[str] = ("someone",)
+        parts: int = 1
 
         def build(self) -> Oracle:
             return self

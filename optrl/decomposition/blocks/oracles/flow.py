@@ -19,7 +19,7 @@ from optrl_formulations.replenishment_data import column_costs, pipeline_credit
 
 from optrl.decomposition.blocks.errors import NotApplicableError
 from optrl.decomposition.blocks.items import ReplenishmentItems
-from optrl.decomposition.blocks.oracle import Plan, Response
+from optrl.decomposition.blocks.oracle import Plan, Response, part_starts
 from optrl.decomposition.blocks.oracles.time_expanded import Costs, Flows, TimeExpanded
 from optrl.decomposition.blocks.oracles.transport import solve_transport
 
@@ -33,9 +33,11 @@ class FlowRecipe:
 
     Attributes:
         block: Its items.
+        parts: See `Recipe`.
     """
 
     block: ReplenishmentItems
+    parts: int = 1
 
     @property
     def items(self) -> Sequence[str]:
@@ -44,21 +46,25 @@ class FlowRecipe:
 
     def build(self) -> Flow:
         """Check that it applies and prepare arrays."""
-        return Flow(self.block)
+        return Flow(self.block, self.parts)
 
 
 class Flow:
     """A block's items as flows."""
 
-    def __init__(self, block: ReplenishmentItems) -> None:
+    def __init__(self, block: ReplenishmentItems, parts: int = 1) -> None:
         """Prepare.
+
+        Args:
+            block: Its items.
+            parts: See `Recipe`.
 
         Raises:
             NotApplicableError: If an item's problem is no flow without capacities.
         """
         refuse(block)
         size = len(block)
-        self._shape = block.coupling.shape
+        self._starts = part_starts(size, parts)
         self._batches = [
             _Batch(block.select(np.arange(k, min(k + _BATCH, size))))
             for k in range(0, size, _BATCH)
@@ -70,7 +76,7 @@ class Flow:
         return Response(
             bound=np.concatenate([part[0] for part in parts]),
             cost=np.concatenate([part[1] for part in parts]),
-            usage=np.sum([part[2] for part in parts], axis=0),
+            usage=np.add.reduceat(np.concatenate([part[2] for part in parts]), self._starts),
             plan={name: np.concatenate([part[3][name] for part in parts]) for name in parts[0][3]}
             if plan
             else None,
@@ -148,12 +154,11 @@ class _Batch:
         credit = pipeline_credit(layout, data.due.shape[2])
         due = layout.initial_due(data.due.shape[2]).gather(data.due)
         self._constant = np.bincount(item, credit * due, minlength=n)
-        self._use = np.stack([r.use for r in network.resources]) if network.resources else None
 
     def answer(
         self, prices: FloatArray, plan: bool
     ) -> tuple[FloatArray, FloatArray, FloatArray, Plan]:
-        """Bound, cost, usage, plan (empty where not wanted)."""
+        """Bound, cost, usage (B, R, P), plan (empty where not wanted)."""
         costs = self._priced(prices)
         ways = self._expanded.ways(costs)
         if (ways.to_end[0] < -1e-9).any():
@@ -210,14 +215,14 @@ class _Batch:
 
     def _usage(self, flows: Flows) -> FloatArray:
         network, periods = self._network, self._periods
-        used = np.zeros((len(network.resources), periods + 1))
+        used = np.zeros((len(network.items), len(network.resources), periods + 1))
         for r, resource in enumerate(network.resources):
             first = 1 if self._layout.is_seen_after_demand(resource) else 0
             lanes = network.lanes_of(resource)
             amount = flows.order[lanes].sum(axis=0) + flows.serve[lanes].sum(axis=0)
             if resource.kind == "storage":
                 amount = amount + flows.hold[resource.node]
-            used[r, first : first + periods] = amount @ resource.use
+            used[:, r, first : first + periods] = (amount * resource.use).T
         return used
 
     def _plan(self, flows: Flows) -> Plan:

@@ -18,7 +18,7 @@ from optrl_formulations.replenishment_layout import ReplenishmentLayout
 from scipy.sparse import csr_matrix
 
 from optrl.decomposition.blocks.items import ReplenishmentItems
-from optrl.decomposition.blocks.oracle import Plan, Response
+from optrl.decomposition.blocks.oracle import Plan, Response, part_starts
 from optrl.solver import Model, Status
 from optrl.solver.errors import SolverError
 
@@ -33,10 +33,12 @@ class ScenarioLpRecipe:
         block: Its items.
         first_prices: Prices at which the basis is found that every later solve starts from, shape
             (R, P); the nearer to those asked for, the faster. None for zero prices.
+        parts: See `Recipe`.
     """
 
     block: ReplenishmentItems
     first_prices: FloatArray | None = None
+    parts: int = 1
 
     @property
     def items(self) -> Sequence[str]:
@@ -45,18 +47,21 @@ class ScenarioLpRecipe:
 
     def build(self) -> ScenarioLp:
         """Load the program and solve it at the first prices."""
-        return ScenarioLp(self.block, self.first_prices)
+        return ScenarioLp(self.block, self.first_prices, self.parts)
 
 
 class ScenarioLp:
     """A block's program in HiGHS, solved from the same basis whatever the prices."""
 
-    def __init__(self, block: ReplenishmentItems, first_prices: FloatArray | None = None) -> None:
+    def __init__(
+        self, block: ReplenishmentItems, first_prices: FloatArray | None = None, parts: int = 1
+    ) -> None:
         """Load and solve.
 
         Args:
             block: Its items.
             first_prices: See `ScenarioLpRecipe`.
+            parts: See `Recipe`.
 
         Raises:
             optrl.solver.InfeasibleError: If an item's problem is infeasible by itself.
@@ -77,6 +82,9 @@ class ScenarioLp:
         due = free.data["initial_due"]
         item = layout.initial_due(block.data.due.shape[2]).columns[0]
         self._constant = np.bincount(item, due.cost * due.value, minlength=len(block))
+        self._parts = parts
+        starts = part_starts(len(block), parts)
+        self._part = np.searchsorted(starts, self._item, side="right") - 1
         self._model = Model(free)
         self._all = Block("all", 0, len(free.cost), str)
         self._shape = (len(layout.network.resources), len(layout.tree.parent))
@@ -88,8 +96,9 @@ class ScenarioLp:
         """See `optrl.decomposition.blocks.oracle.Oracle`."""
         self._model.start_from_kept()
         x = self._solve(prices)
-        used = np.zeros(self._shape)
-        used[self._row] = self._usage @ x
+        used = np.zeros((self._parts, *self._shape))
+        for part in range(self._parts):
+            used[part][self._row] = self._usage @ np.where(self._part == part, x, 0.0)
         cost = self._by_item(self._cost * x) + self._constant
         paid = self._by_item((self._usage.T @ prices[self._row]) * x)
         return Response(cost + paid, cost, used, self._plan(x) if plan else None)
