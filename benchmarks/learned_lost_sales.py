@@ -23,8 +23,6 @@ instance, parameters by search with exact costs.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,11 +30,13 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
+from learned_policies import Gap, exact_gap, summary
+from result_table import commit, write_results
 
 from optrl.demand.negative_binomial import NegativeBinomial
 from optrl.demand.paths import steady
-from optrl.exact.errors import ExactError
 from optrl.learning.base import Subject
 from optrl.learning.pathwise import Pathwise, PathwiseSettings
 from optrl.learning.system_family import single_places
@@ -45,9 +45,7 @@ from optrl.policies import find
 from optrl.policies.neural import NeuralPolicy
 from optrl.policies.neural_conditions import InputSpace
 from optrl.policies.neural_inputs import NeuralInputs
-from optrl.policies.pretrained import WEIGHTS
-from optrl.simulation.rollout import DecidingPolicy
-from optrl.testbeds.exact_rule import exact_cost
+from optrl.policies.pretrained_kinds import SinglePlacesKind
 from optrl.testbeds.lost_sales import LostSalesBed, LostSalesFamily
 from optrl.testbeds.published import results
 
@@ -84,15 +82,8 @@ def off_grid(count: int = 20, seed: int = 2026) -> Iterator[LostSalesBed]:
         ).solved()
 
 
-def gap(bed: LostSalesBed, policy: DecidingPolicy) -> tuple[float, float]:
-    """Cost above the optimum and half the distance of its bounds, both in % of the optimum."""
-    assert bed.optimum is not None
-    cost = exact_cost(bed, policy)
-    return 100 * (cost.cost / bed.optimum - 1), 50 * (cost.upper - cost.lower) / bed.optimum
-
-
-def specialists(updates: int, paths: int, start: str) -> dict[str, dict[str, float]]:
-    """Learn all 32 side by side and judge each."""
+def specialists(updates: int, paths: int, start: str) -> tuple[dict[str, Gap], float]:
+    """Learn all 32 side by side and judge each; CPU seconds of one."""
     kinds = [(family, cost) for cost in (4.0, 9.0, 19.0, 39.0) for family in SIZES]
     one = np.ones((len(kinds), len(LEAD_TIMES)))
     costs = np.array([[cost] for _, cost in kinds]) * one
@@ -103,31 +94,29 @@ def specialists(updates: int, paths: int, start: str) -> dict[str, dict[str, flo
         updates=updates, paths=paths, separate=True, slots=max(LEAD_TIMES), learning_rate=1e-2
     )
     if start == "pretrained":
-        weights = resources.files("optrl.policies") / "weights" / WEIGHTS
+        weights = resources.files("optrl.policies") / "weights" / SinglePlacesKind.weights
         settings = replace(settings, start=str(weights), depth=3, learning_rate=5e-4)
     began = time.process_time()
     learner = Pathwise.begin(Subject(instance, demand, endless=True), settings, SEED)
-    seconds, found = time.process_time() - began, {}
+    seconds, found = time.process_time() - began, dict[str, Gap]()
     for k in range(learner.total):
         began = time.process_time()
         told = learner.update()
         seconds += time.process_time() - began
         if (k + 1) % 100 == 0 or k + 1 == learner.total:
-            found = judged(learner, kinds, seconds / one.size)
-            gaps = [each["gap"] for each in found.values()]
+            found = judged(learner, kinds)
+            gaps = [each.percent for each in found.values()]
             print(
                 f"{k + 1} updates, {seconds / one.size:.1f} CPU seconds each: loss "
                 f"{told['loss']:.4f}, gap in % {np.mean(gaps):.4f}, at most {max(gaps):.4f}",
                 flush=True,
             )
-    return found
+    return found, seconds / one.size
 
 
-def judged(
-    learner: Pathwise, kinds: list[tuple[str, float]], seconds: float
-) -> dict[str, dict[str, float]]:
-    """Gap of each network on its own instance; infinite where its chain is too large."""
-    found, networks = {}, learner.network
+def judged(learner: Pathwise, kinds: list[tuple[str, float]]) -> dict[str, Gap]:
+    """Gap of each network on its own instance."""
+    found, networks = dict[str, Gap](), learner.network
     assert isinstance(networks, SeparatePolicies)
     space = InputSpace(max(LEAD_TIMES))
     for bed in grid():
@@ -136,11 +125,7 @@ def judged(
         item = kinds.index((family, bed.problem.shortage_cost))
         copy = LEAD_TIMES.index(bed.problem.lead_time) * len(kinds) + item
         inputs = NeuralInputs.of(bed.instance, bed.demand, space)
-        try:
-            above, half_width = gap(bed, NeuralPolicy(networks.alone(copy), inputs))
-        except ExactError:
-            above, half_width = np.inf, np.inf
-        found[bed.name] = {"gap": above, "half_width": half_width, "seconds": seconds}
+        found[bed.name] = exact_gap(bed, NeuralPolicy(networks.alone(copy), inputs))
     return found
 
 
@@ -156,10 +141,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    parts = arguments.parts.split(",")
-    learned: dict[str, dict[str, float]] = {}
+    code, parts = commit(), arguments.parts.split(",")
+    learned: dict[str, Gap] = {}
+    seconds = 0.0
     if "specialists" in parts:
-        learned = specialists(arguments.updates, arguments.paths, arguments.start)
+        learned, seconds = specialists(arguments.updates, arguments.paths, arguments.start)
     pretrained = find("pretrained") if "generalist" in parts or "off-grid" in parts else None
     peers = {
         (row["demand"], float(row["shortage_cost"]), int(row["lead_time"])): row
@@ -171,37 +157,26 @@ def main() -> None:
         assert bed.problem is not None
         row = {"instance": bed.name, "optimum": f"{bed.optimum:.5f}"}
         if bed.name in learned:
-            one = learned[bed.name]
-            row["specialist_gap_pct"] = f"{one['gap']:.4f}"
-            row["specialist_half_width_pct"] = f"{one['half_width']:.4f}"
-            row["specialist_cpu_seconds"] = f"{one['seconds']:.1f}"
+            row |= learned[bed.name].cells("specialist")
+            row["specialist_cpu_seconds"] = f"{seconds:.1f}"
         if pretrained is not None:
-            above, half_width = gap(bed, pretrained.fit(bed.instance, bed.demand))
-            row["generalist_gap_pct"] = f"{above:.4f}"
-            row["generalist_half_width_pct"] = f"{half_width:.4f}"
+            row |= exact_gap(bed, pretrained.fit(bed.instance, bed.demand)).cells("generalist")
         family = bed.name.split("/")[1].split("-")[0]
         peer = peers.get((family, bed.problem.shortage_cost, bed.problem.lead_time))
         if peer is not None and bed.name in {each.name for each in beds[:32]}:
             row["capped_base_stock_gap_pct"] = peer["capped_base_stock_gap_pct"]
             row["projected_inventory_level_gap_pct"] = peer["pil_gap_pct"]
         table.append(row)
-    for name, some in (("32 instances", table[:32]), ("off the grid", table[32:])):
-        for column in (c for c in COLUMNS if c.endswith(("gap_pct", "seconds"))):
-            values = [float(row[column]) for row in some if column in row]
-            if values:
-                print(f"{name}: {column}: mean {np.mean(values):.4f}, largest {max(values):.4f}")
+    told = summary(table[:32], "32 instances") + summary(table[32:], "off the grid")
+    print("\n".join(told))
     if arguments.out is not None:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        )
-        lines = [
-            f"# command: python {' '.join(sys.argv)}",
-            f"# commit: {commit.stdout.strip()}; all costs exact, orders in whole units; gaps and "
-            "half-widths in % of the optimum; the 32 instances first, then systems off the grid",
-            ",".join(COLUMNS),
-            *(",".join(row.get(column, "") for column in COLUMNS) for row in table),
+        columns = {name: [row.get(name) for row in table] for name in COLUMNS}
+        remarks = [
+            "all costs exact, orders in whole units; gaps and half-widths in % of the optimum; the "
+            "32 instances first, then systems off the grid",
+            *told,
         ]
-        arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_results(arguments.out, pl.DataFrame(columns), code, remarks)
 
 
 if __name__ == "__main__":

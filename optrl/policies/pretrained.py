@@ -1,15 +1,16 @@
-"""A policy network that was trained beforehand: near optimal without any training here."""
+"""Policy networks that were trained beforehand: near optimal without any training here."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from optrl_formulations.network import BoolArray, FloatArray
+from optrl_formulations.network import BoolArray, FloatArray, IntArray, NodeKind
 from torch import Tensor
 
 from optrl.demand.base import DemandModel, TotalShape
@@ -17,31 +18,54 @@ from optrl.instance import Instance
 from optrl.networks.tensor_file import TensorFileError
 from optrl.policies.base_stock import BaseStock
 from optrl.policies.neural import NeuralPolicy
-from optrl.policies.neural_conditions import NODE_FEATURES
-from optrl.policies.neural_file import read_network
+from optrl.policies.neural_file import NetworkFile, read_network
 from optrl.policies.neural_inputs import NeuralInputs, rows_tensor
+from optrl.policies.pretrained_kinds import KINDS, Kind, Nodes
 from optrl.simulation.state import Decision, State
-
-WEIGHTS = "single_places.safetensors"
-_SLACK = 1.05
 
 
 class UntrainedWarning(UserWarning):
-    """Some nodes are not of the kind that the network was trained for."""
+    """Some nodes are not of a kind that a network was trained for."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with the nodes that it decides.
+
+    Attributes:
+        neural: Its orders.
+        covered: Nodes it was trained for, by item, shape (N, M).
+    """
+
+    neural: NeuralPolicy
+    covered: BoolArray
+
+    def for_items(self, items: slice) -> Trained:
+        """Those of some items."""
+        return Trained(self.neural.for_items(items), self.covered[items])
+
+    def lanes(self) -> Tensor:
+        """Lanes it decides, shape (1, N, R)."""
+        inputs = self.neural.inputs
+        network = inputs.sourcing.network
+        to: IntArray = np.searchsorted(inputs.sourcing.stocking, network.destination[inputs.lanes])
+        mask = rows_tensor(self.covered[:, to].astype(float), torch.float32) > 0
+        return mask.permute(1, 2, 0)
 
 
 class Pretrained:
-    """One network for single places with steady integer demand, lost sales or backorders.
+    """Networks for places fed by suppliers with steady integer demand, one for each kind of place.
 
-    It was trained for stocking nodes that are fed by one lane from a supplier and feed no other
-    stocking node, with Poisson, geometric or negative binomial demand, reviewed every period, for
-    the range of means, lead times and cost ratios that the file of its weights states (`covered`).
+    One decides single places, lost sales or backorders, with Poisson, geometric or negative
+    binomial demand; one decides places with a slow supplier and a dearer one that delivers at once,
+    where demand is uniform on 0..u and waits. Both are reviewed every period, and the file of a
+    network's weights states the means, lead times and costs it was trained for (`Kind.covered`).
     Other nodes follow base stock, and a warning says how many. Orders are whole units of demand.
-    Limits that items share or that hold for single orders are not seen by the network; the dynamics
-    cut what is not possible.
+    Limits that items share or that hold for single orders are not seen by the networks; the
+    dynamics cut what is not possible.
 
-    The weights were learned by `optrl.learning.generalist` in two runs, some 1,300 CPU seconds
-    together; the first began with larger random weights than it does now:
+    The weights were learned by `optrl.learning.generalist` in two runs each. Single places, some
+    1,300 CPU seconds together; the first began with larger random weights than it does now:
 
         optrl train lost-sales/poisson-p9-L4 --learner generalist --out A
         optrl train lost-sales/poisson-p9-L4 --learner generalist --updates 1500 --seed 1
@@ -49,30 +73,31 @@ class Pretrained:
             --set rise=0.1 --set validate_every=250 --set checkpoint_every=125 --out B
         cp B/policy/policy.safetensors optrl/policies/weights/single_places.safetensors
 
+    Dual sourcing, some 800 CPU seconds, in whole lots (`optrl.learning.whole_lots`):
+
+        optrl train dual-sourcing/l4-ce110 --learner generalist --updates 5000
+            --set "family=dual sourcing" --set lots=true --set systems=160 --set paths=12
+            --set periods=14 --set clip=5 --set learning_rate=4e-3 --out A
+        optrl train dual-sourcing/l4-ce110 --learner generalist --updates 3000 --seed 1
+            --set "family=dual sourcing" --set lots=true --set systems=160 --set paths=16
+            --set periods=14 --set clip=5 --set learning_rate=2e-3 --set rise=0.1 --set window=0.6
+            --set start=A/policy/policy.safetensors --out B
+        cp B/policy/policy.safetensors optrl/policies/weights/dual_sourcing.safetensors
+
     Args:
-        neural: The network's orders.
-        base_stock: Orders of nodes it was not trained for, or None where there are none.
-        covered: Nodes it was trained for, by item, shape (N, M).
+        trained: Networks and their nodes, which do not overlap.
+        base_stock: Orders of nodes that none was trained for, or None where there are none.
         unit: Demand comes in multiples of it, shape (N,).
     """
 
     name: ClassVar[str] = "pretrained"
 
     def __init__(
-        self,
-        neural: NeuralPolicy,
-        base_stock: BaseStock | None,
-        covered: BoolArray,
-        unit: FloatArray,
+        self, trained: Sequence[Trained], base_stock: BaseStock | None, unit: FloatArray
     ) -> None:
-        self._neural, self._base_stock, self._covered = neural, base_stock, covered
-        self._unit = unit
-        whole = np.where(unit > 0, unit, 1.0)
-        self._whole = torch.from_numpy(whole)[:, None]
-        inputs = neural.inputs
-        network = inputs.sourcing.network
-        to = np.searchsorted(inputs.sourcing.stocking, network.destination[inputs.lanes])
-        self._mask: Tensor = rows_tensor(covered[:, to].astype(float), torch.float32) > 0
+        self._trained, self._base_stock, self._unit = tuple(trained), base_stock, unit
+        self._whole = torch.from_numpy(np.where(unit > 0, unit, 1.0))[:, None]
+        self._lanes = [each.lanes() for each in self._trained]
 
     @classmethod
     def fit(cls, instance: Instance, demand: DemandModel, seed: int = 0) -> Self:
@@ -81,95 +106,63 @@ class Pretrained:
         Raises:
             optrl.networks.tensor_file.TensorFileError: If the package's weights are damaged.
         """
-        with resources.as_file(resources.files("optrl.policies") / "weights" / WEIGHTS) as path:
-            file = read_network(path)
-        inputs = NeuralInputs.of(instance, demand, file.space)
-        covered = trained_for(inputs, demand, instance, file.about)
+        trained: list[Trained] = []
+        ranges = []
+        shape = (
+            len(instance.network.items),
+            int((instance.network.kind == NodeKind.STOCKING).sum()),
+        )
+        left = np.ones(shape, dtype=bool)
+        for kind in KINDS:
+            file = _read(kind)
+            ranges.append(kind.ranges(file.about))
+            inputs = NeuralInputs.of(instance, demand, file.space)
+            covered = _covered(kind, Nodes(inputs, demand, instance), file)
+            if covered.any():
+                neural = NeuralPolicy(file.network, inputs, instance.due.shape[2])
+                trained.append(Trained(neural, covered))
+                left &= ~covered
         other = None
-        if not covered.all():
+        if left.any() or not trained:
             message = (
-                f"{(~covered).sum()} of {covered.size} pairs of item and node of "
-                f"{instance.name!r} are outside of what the pretrained network was trained for and "
-                f"follow base stock; it is for single places with steady demand, "
-                f"{_ranges(file.about)}"
+                f"{left.sum()} of {left.size} pairs of item and node of {instance.name!r} are "
+                f"outside of what pretrained networks were trained for and follow base stock; "
+                f"there are networks for {'; '.join(ranges)}"
             )
             warnings.warn(message, UntrainedWarning, stacklevel=2)
             other = BaseStock.fit(instance, demand, seed)
-        neural = NeuralPolicy(file.network, inputs, instance.due.shape[2])
-        unit = demand.unit if isinstance(demand, TotalShape) else np.zeros(len(covered))
-        return cls(neural, other, covered, unit)
+        unit = demand.unit if isinstance(demand, TotalShape) else np.zeros(len(left))
+        return cls(trained, other, unit)
 
     def for_items(self, items: slice) -> Self:
         """The policy of some items."""
         other = None if self._base_stock is None else self._base_stock.for_items(items)
-        neural = self._neural.for_items(items)
-        return type(self)(neural, other, self._covered[items], self._unit[items])
+        trained = [each.for_items(items) for each in self._trained]
+        return type(self)(trained, other, self._unit[items])
 
     def decide(self, state: State, period: int) -> Decision:
         """Orders of all lanes."""
-        order = self._neural.decide(state, period).order
-        whole = self._whole.to(order.dtype)
-        order = (order / whole + 0.5).floor() * whole
+        order = None
         if self._base_stock is not None:
-            classical = self._base_stock.decide(state, period).order
-            order = torch.where(self._mask.permute(1, 2, 0), order, classical.to(order.dtype))
+            order = self._base_stock.decide(state, period).order
+        for each, lanes in zip(self._trained, self._lanes, strict=True):
+            asked = each.neural.decide(state, period).order
+            whole = self._whole.to(asked.dtype)
+            asked = (asked / whole + 0.5).floor() * whole
+            order = asked if order is None else torch.where(lanes, asked, order.to(asked.dtype))
+        assert order is not None
         return Decision(order)
 
 
-def trained_for(
-    inputs: NeuralInputs, demand: DemandModel, instance: Instance, about: Mapping[str, Any]
-) -> BoolArray:
-    """Nodes, by item, that a network for single places was trained for, shape (N, M).
+def _read(kind: Kind) -> NetworkFile:
+    with resources.as_file(resources.files("optrl.policies") / "weights" / kind.weights) as path:
+        return read_network(path)
 
-    Args:
-        inputs: What the network sees of the instance.
-        demand: Its demand model.
-        instance: The instance.
-        about: Ranges of the training, as its file states them.
 
-    Raises:
-        TensorFileError: If `about` states none.
-    """
-    sourcing, network = inputs.sourcing, inputs.sourcing.network
+def _covered(kind: Kind, nodes: Nodes, file: NetworkFile) -> BoolArray:
     try:
-        leads = [int(lead) for lead in about["lead_times"]]
-        means, ratios, sizes = (
-            (float(about[key][0]), float(about[key][1])) for key in ("mean", "cost_ratio", "size")
-        )
+        return kind.covered(nodes, file.about)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise TensorFileError(f"the weights do not state what they are for: {error}") from error
-    feature = {name: inputs.node[..., k] for k, name in enumerate(NODE_FEATURES)}
-    single = feature["choices"] == 0
-    single &= (feature["fed_from_stock"] == 0) & (feature["passed_on"] < 1e-9)
-    single &= np.isin(sourcing.lead_time, leads) & (sourcing.review == 1)
-    single &= sourcing.lead_time_variance == 0
-    with np.errstate(divide="ignore"):
-        mean = 1 / feature["grain"]
-    single &= _within(mean, means)
-    single &= _within(np.exp(2 * feature["log_ratio"]), ratios)
-    # Variance over squared mean is 1 / mean + 1 / size, with 1 / size = 0 for Poisson.
-    single &= feature["squared_variation"] >= 1 / (mean * _SLACK)
-    single &= feature["squared_variation"] <= (1 / mean + 1 / sizes[0]) * _SLACK
-    lot = sourcing.of_lane(network.lot_size[inputs.items])
-    unit = demand.unit[inputs.items] if isinstance(demand, TotalShape) else np.zeros(len(lot))
-    single &= (unit[:, None] > 0) & ((lot == 0) | (lot == unit[:, None]))
-    for charge in (network.fixed_cost, network.minimum_quantity):
-        single &= sourcing.of_lane(charge[inputs.items]) == 0
-    of_period = demand.mean(instance.start, max(instance.horizon, 1))[inputs.items]
-    steady = (of_period.max(axis=2) - of_period.min(axis=2)) <= 0.01 * of_period.max(axis=2)
-    single &= ~np.einsum("nd,ndm->nm", ~steady, sourcing.supplies)
-    known: BoolArray = single & (not network.closed)
-    return known
-
-
-def _within(values: np.ndarray, bounds: tuple[float, float]) -> BoolArray:
-    inside: BoolArray = (values >= bounds[0] / _SLACK) & (values <= bounds[1] * _SLACK)
-    return inside
-
-
-def _ranges(about: Mapping[str, Any]) -> str:
-    lead, mean, ratio = about["lead_times"], about["mean"], about["cost_ratio"]
-    return (
-        f"lead times {min(lead)} to {max(lead)}, mean demand {mean[0]:g} to {mean[1]:g} units, "
-        f"shortage over holding cost {ratio[0]:g} to {ratio[1]:g}"
-    )
+        raise TensorFileError(
+            f"{kind.weights} does not state what its network is for: {error}"
+        ) from error
