@@ -20,8 +20,12 @@ from optrl.policies.base_stock import BaseStock
 from optrl.policies.neural import NeuralPolicy
 from optrl.policies.neural_file import NetworkFile, read_network
 from optrl.policies.neural_inputs import NeuralInputs, rows_tensor
-from optrl.policies.pretrained_kinds import KINDS, Kind, Nodes
+from optrl.policies.pretrained_kinds import DualSourcingKind, Kind, Nodes, SinglePlacesKind
+from optrl.policies.pretrained_one_warehouse import OneWarehouseKind
 from optrl.simulation.state import Decision, State
+
+KINDS: tuple[Kind, ...] = (SinglePlacesKind(), DualSourcingKind(), OneWarehouseKind())
+"""Kinds with a shipped network."""
 
 
 class UntrainedWarning(UserWarning):
@@ -54,17 +58,18 @@ class Trained:
 
 
 class Pretrained:
-    """Networks for places fed by suppliers with steady integer demand, one for each kind of place.
+    """Networks for steady integer demand, one for each kind of place.
 
     One decides single places, lost sales or backorders, with Poisson, geometric or negative
     binomial demand; one decides places with a slow supplier and a dearer one that delivers at once,
-    where demand is uniform on 0..u and waits. Both are reviewed every period, and the file of a
-    network's weights states the means, lead times and costs it was trained for (`Kind.covered`).
-    Other nodes follow base stock, and a warning says how many. Orders are whole units of demand.
-    Limits that items share or that hold for single orders are not seen by the networks; the
-    dynamics cut what is not possible.
+    where demand is uniform on 0..u and waits; one decides a warehouse and all its retailers, whose
+    demand has any distribution. All are reviewed every period, and the file of a network's weights
+    states the means, lead times and costs it was trained for (`Kind.covered`). Other nodes follow
+    base stock, and a warning says how many. Orders are whole units of demand. Limits that items
+    share or that hold for single orders are not seen by the networks; the dynamics cut what is not
+    possible.
 
-    The weights were learned by `optrl.learning.generalist` in two runs each. Single places, some
+    The weights were learned by `optrl.learning.generalist`. Single places, some
     1,300 CPU seconds together; the first began with larger random weights than it does now:
 
         optrl train lost-sales/poisson-p9-L4 --learner generalist --out A
@@ -83,6 +88,15 @@ class Pretrained:
             --set periods=14 --set clip=5 --set learning_rate=2e-3 --set rise=0.1 --set window=0.6
             --set start=A/policy/policy.safetensors --out B
         cp B/policy/policy.safetensors optrl/policies/weights/dual_sourcing.safetensors
+
+    One warehouse, some 330 CPU seconds:
+
+        optrl train one-warehouse-multi-retailer/1 --learner generalist --updates 700
+            --set "family=one warehouse" --set rounds=1 --set levels=true --set width=32
+            --set depth=2 --set systems=42 --set paths=16 --set periods=30 --set restart=10
+            --set later_groups_every=1 --set learning_rate=5e-3 --set validate_every=100
+            --set checkpoint_every=50 --out A
+        cp A/policy/policy.safetensors optrl/policies/weights/one_warehouse.safetensors
 
     Args:
         trained: Networks and their nodes, which do not overlap.

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-from optrl_formulations.network import BoolArray, FloatArray, NodeKind
+from optrl_formulations.network import BoolArray, FloatArray, IntArray, NodeKind
 
 from optrl.demand.base import DemandModel, TotalShape
 from optrl.demand.discrete import Discrete
@@ -49,24 +49,35 @@ class Nodes:
         return np.exp(2 * self.feature("log_ratio"))
 
     @cached_property
-    def plain(self) -> BoolArray:
-        """Fed by suppliers alone and feeding nothing, steady, without charges on single orders."""
+    def simple(self) -> BoolArray:
+        """Steady demand; lanes open in every period, without charges on single orders."""
         sourcing, network = self.inputs.sourcing, self.inputs.sourcing.network
-        to = np.searchsorted(sourcing.stocking, network.destination[self.inputs.lanes])
-        plain = (self.feature("passed_on") < 1e-9) & (sourcing.lead_time_variance == 0)
-        plain &= not network.closed
-        from_stock = network.kind[network.origin[self.inputs.lanes]] != NodeKind.SUPPLIER
-        for position, lane in enumerate(self.inputs.lanes):
-            of_lane = np.zeros(len(plain), dtype=bool)
-            of_lane |= from_stock[position] | (network.review_period[lane] != 1)
-            of_lane |= network.fixed_cost[:, lane] > 0
-            of_lane |= network.minimum_quantity[:, lane] > 0
-            plain[:, to[position]] &= ~(of_lane & network.allowed[:, lane])
+        lanes = self.inputs.lanes
+        simple = (sourcing.lead_time_variance == 0) & (not network.closed)
+        charged = (network.fixed_cost > 0) | (network.minimum_quantity > 0)
+        charged |= network.review_period != 1
+        simple &= ~self.fed_by(charged[:, lanes])
         of_period = self.demand.mean(self.instance.start, max(self.instance.horizon, 1))
         changes = of_period.max(axis=2) - of_period.min(axis=2) > 0.01 * of_period.max(axis=2)
         changing: BoolArray = np.einsum("nd,ndm->nm", changes, sourcing.supplies)
-        result: BoolArray = plain & ~changing
+        result: BoolArray = simple & ~changing
         return result
+
+    @cached_property
+    def plain(self) -> BoolArray:
+        """Simple, fed by suppliers alone and feeding nothing."""
+        network, lanes = self.inputs.sourcing.network, self.inputs.lanes
+        from_stock = network.kind[network.origin[lanes]] != NodeKind.SUPPLIER
+        result: BoolArray = self.simple & (self.feature("passed_on") < 1e-9)
+        return result & ~self.fed_by(np.broadcast_to(from_stock, (len(result), len(lanes))))
+
+    def fed_by(self, some: BoolArray) -> BoolArray:
+        """Nodes that some of the lanes that an item may use, shape (N, R), lead to."""
+        network, lanes = self.inputs.sourcing.network, self.inputs.lanes
+        to = np.searchsorted(self.inputs.sourcing.stocking, network.destination[lanes])
+        fed = np.zeros(self.inputs.scale.shape, dtype=bool)
+        np.logical_or.at(fed.T, to, (some & network.allowed[:, lanes]).T)
+        return fed
 
 
 class Kind(Protocol):
@@ -98,8 +109,8 @@ class SinglePlacesKind:
         single &= np.isin(sourcing.lead_time, about["lead_times"])
         with np.errstate(divide="ignore"):
             mean = 1 / nodes.feature("grain")
-        single &= _within(mean, about["mean"])
-        single &= _within(nodes.cost_ratio, about["cost_ratio"])
+        single &= within(mean, about["mean"])
+        single &= within(nodes.cost_ratio, about["cost_ratio"])
         # Variance over squared mean is 1 / mean + 1 / size, with 1 / size = 0 for Poisson.
         size = float(about["size"][0])
         single &= nodes.feature("squared_variation") >= 1 / (mean * _SLACK)
@@ -132,8 +143,8 @@ class DualSourcingKind:
         dual &= sourcing.network.unmet == "backorder"
         dual &= np.isin(sourcing.lead_time, about["lead_times"])
         dual &= np.rint(sourcing.lead_time + slots * nodes.feature("fastest")) == 0
-        dual &= _within(nodes.cost_ratio, about["cost_ratio"])
-        dual &= _within(np.expm1(nodes.feature("fast_premium")), about["premium"])
+        dual &= within(nodes.cost_ratio, about["cost_ratio"])
+        dual &= within(np.expm1(nodes.feature("fast_premium")), about["premium"])
         lots = sourcing.network.lot_size[:, nodes.inputs.lanes]
         dual &= ((lots == 0) | (lots == 1)).all(axis=1)[:, None]
         largest = _largest_of_uniform(nodes)
@@ -153,11 +164,7 @@ class DualSourcingKind:
         )
 
 
-KINDS: tuple[Kind, ...] = (SinglePlacesKind(), DualSourcingKind())
-"""Kinds with a shipped network."""
-
-
-def _within(values: FloatArray, bounds: Sequence[float]) -> BoolArray:
+def within(values: FloatArray | IntArray, bounds: Sequence[float]) -> BoolArray:
     """Whether values lie between two bounds, or just outside."""
     inside: BoolArray = (values >= bounds[0] / _SLACK) & (values <= bounds[1] * _SLACK)
     return inside
