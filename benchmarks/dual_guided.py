@@ -48,6 +48,8 @@ PATHS = {100: 8, 1000: 4, 10_000: 3}
 # Sizes up to which a cold program over all items decides every period.
 MONOLITHIC = {100: 8, 1000: 2}
 PROGRAM = {100: 8, 1000: 4, 10_000: 2}
+# Of the largest, one program is only solved where capacity is tightest.
+PROGRAM_TIGHTNESS = {100: 0.0, 1000: 0.0, 10_000: 1.2}
 FORECASTS = {
     100: PricePathSettings(updates=16, checkpoint_every=4, validate_every=16),
     1000: PricePathSettings(updates=8, checkpoint_every=4, validate_every=8, validation_paths=1),
@@ -130,7 +132,7 @@ def played(policy: DecidingPolicy, bed: TestBed, paths: int) -> Played:
     )
 
 
-def policies(bed: TestBed, folder: Path) -> dict[str, tuple[DecidingPolicy, int]]:
+def policies(bed: TestBed, tightness: float, folder: Path) -> dict[str, tuple[DecidingPolicy, int]]:
     """Policies by name, with the paths that each meets."""
     instance, demand = bed.instance, bed.demand
     items = len(instance.network.items)
@@ -146,13 +148,12 @@ def policies(bed: TestBed, folder: Path) -> dict[str, tuple[DecidingPolicy, int]
     if items in MONOLITHIC:
         whole = DualGuided(instance, demand, how="monolithic", time_limit=None)
         found["dual_guided, monolithic"] = (whole, MONOLITHIC[items])
-    program = CostToGo(PositionEnding(instance, demand, 1), demand, horizon=1)
+    now = DualGuided(instance, demand, how="priced", toll_share=0.0)
+    found["dual_guided, priced, this period only"] = (now, every)
+    if tightness >= PROGRAM_TIGHTNESS[items]:
+        program = CostToGo(PositionEnding(instance, demand, 1), demand, horizon=1)
+        found["cost_to_go, one period, one hot program"] = (program, PROGRAM[items])
     found |= {
-        "dual_guided, priced, this period only": (
-            DualGuided(instance, demand, how="priced", toll_share=0.0),
-            every,
-        ),
-        "cost_to_go, one period, one hot program": (program, PROGRAM[items]),
         "proportional_rationing": (ProportionalRationing.fit(instance, demand), every),
         "base_stock": (BaseStock.fit(instance, demand), every),
         "pathwise, capacity-blind": (load_policy(folder / "blind", instance, demand), every),
@@ -191,7 +192,7 @@ def main() -> None:
         for tightness in asked.tightness:
             bed = SharedCapacity.case(items, STORES, tightness, periods=PERIODS, seed=SEED)
             reference: Played | None = None
-            for name, (policy, paths) in policies(bed, asked.folder).items():
+            for name, (policy, paths) in policies(bed, tightness, asked.folder).items():
                 result = played(policy, bed, paths)
                 reference = result if reference is None else reference
                 over = result.cost - reference.cost[:paths]
