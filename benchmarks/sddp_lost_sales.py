@@ -5,8 +5,8 @@
 Each instance starts from mean demand on hand and in every slot of the pipeline; costs are not
 discounted. Demand is grouped by conditional means, so that the bound is one for the true demand.
 The target is 0.5 % for lead times 1 and 2, 1.5 % for 3 and 4. A run does not know the optimum: it
-ends when a sweep raises the bound by less than 0.6 of the target over the sweep before, or at a
-limit on iterations or seconds. Forward passes draw rare demand more often.
+ends when a sweep, after 25 iterations for each period of lead time, raises the bound by less than
+0.35 of the target over the sweep before, or at a limit on iterations or seconds. Forward passes draw rare demand more often.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from optrl.exact.lost_sales_horizon import solve_horizon
 from optrl.testbeds.lost_sales import LostSalesFamily
 
 PERIODS, MEAN = 20, 5
-STALL, MOST_ITERATIONS = 0.6, 303
+STALL, STALL_AFTER, MOST_ITERATIONS = 0.35, 25, 303
 FAMILIES = ("poisson", "geometric")
 
 
@@ -68,7 +68,12 @@ def measure(case: Case, seconds: float, outcomes: int) -> dict[str, str | float 
     grouped = group_by_means(bed.problem.demand.probability, outcomes)
     graph = replenishment_graph(instance, [grouped] * PERIODS)
     sddp = Sddp(graph, SddpSettings(sweep_growth=1.5), forward=ImportanceSampling(0.4), seed=1)
-    stopping = Stopping(stall=case.target * STALL, iterations=MOST_ITERATIONS, seconds=seconds)
+    stopping = Stopping(
+        stall=case.target * STALL,
+        stall_after=STALL_AFTER * case.lead_time,
+        iterations=MOST_ITERATIONS,
+        seconds=seconds,
+    )
     result = train(sddp, stopping)
     spent = time.process_time() - began
     if sddp.bound > optimum * (1 + 1e-6):

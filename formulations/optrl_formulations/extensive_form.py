@@ -75,6 +75,27 @@ class Scenarios:
     column_upper: FloatArray = field(default_factory=_no_values)
 
 
+@dataclass(frozen=True)
+class TwoStageProgram:
+    """A core, its stages and its scenarios: the arguments of `extensive_form` as one.
+
+    Attributes:
+        core: See `extensive_form`.
+        first_columns: See `extensive_form`.
+        first_rows: See `extensive_form`.
+        scenarios: See `extensive_form`.
+    """
+
+    core: LinearProgram
+    first_columns: BoolArray
+    first_rows: BoolArray
+    scenarios: Scenarios
+
+    def extensive_form(self) -> LinearProgram:
+        """The deterministic equivalent; raises as `extensive_form`."""
+        return extensive_form(self.core, self.first_columns, self.first_rows, self.scenarios)
+
+
 def extensive_form(
     core: LinearProgram, first_columns: BoolArray, first_rows: BoolArray, scenarios: Scenarios
 ) -> LinearProgram:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optrl_formulations.extensive_form import TwoStageProgram
 from optrl_formulations.linear_program import LinearProgram
 
 from optrl.errors import OptrlError
@@ -61,6 +62,8 @@ class Problem:
         program: Builds the problem; called once, when it is solved.
         parameters: Open parameters in force.
         notes: What a reader of the result should know.
+        stages: Core and scenarios of a two-stage program, whose extensive form `program` is;
+            what `optrl.decomposition.benders` takes. None for others.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Problem:
     program: Callable[[], LinearProgram]
     parameters: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    stages: TwoStageProgram | None = None
 
 
 def read_text(path: Path) -> str:

@@ -19,8 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from optrl_formulations.extensive_form import extensive_form
-from optrl_formulations.linear_program import LinearProgram
+from optrl_formulations.extensive_form import TwoStageProgram
 from optrl_formulations.network import BoolArray
 
 from optrl.formats.mps import parse as parse_core
@@ -61,9 +60,7 @@ def read(path: Path, given: OpenParameters | None = None) -> tuple[Problem, ...]
     core = Core.of(program, files["core"])
     first_columns, first_rows = _stages(files["time"], core)
     scenarios, notes = read_stochastic(files["sto"], core)
-
-    def build() -> LinearProgram:
-        return extensive_form(program, first_columns, first_rows, scenarios)
+    stages = TwoStageProgram(program, first_columns, first_rows, scenarios)
 
     size = {
         "scenarios": len(scenarios.probability),
@@ -72,7 +69,7 @@ def read(path: Path, given: OpenParameters | None = None) -> tuple[Problem, ...]
         "first_stage_rows": int(first_rows.sum()),
         "second_stage_rows": int((~first_rows).sum()),
     }
-    return (Problem(stem.name, size, build, notes=notes),)
+    return (Problem(stem.name, size, stages.extensive_form, notes=notes, stages=stages),)
 
 
 def _beside(stem: Path, kind: str) -> Path | None:

@@ -21,6 +21,8 @@ class Stopping:
         seconds: Of this run.
         stall: Relative rise of the bound from one sweep to the next that is too little to go on;
             needs sweeps (`SddpSettings.sweep_growth`).
+        stall_after: Iterations before which no run counts as stalled: over many stages the bound
+            may rest until the first states of a good policy are met.
         gap: (upper end of the simulated cost's interval - lower bound) / |lower bound|.
         simulate_every: Iterations from one simulation to the next.
         paths: Of a simulation.
@@ -31,6 +33,7 @@ class Stopping:
     seconds: float | None = None
     gap: float | None = None
     stall: float | None = None
+    stall_after: int = 20
     simulate_every: int = 50
     paths: int = 200
     confidence: float = 0.95

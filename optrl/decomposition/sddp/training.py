@@ -91,7 +91,7 @@ def _reached(
         gap = (upper.upper - sddp.bound) / max(abs(sddp.bound), 1e-12)
         if gap <= stopping.gap:
             return "gap"
-    if stopping.stall is not None:
+    if stopping.stall is not None and sddp.iteration >= stopping.stall_after:
         growth = sddp.settings.sweep_growth
         bounds = [bound for number, bound, _ in trace[:-1] if sweeps_at(number, growth)]
         # Judged when a sweep is done; iterations in between raise the bound but little.

@@ -1,0 +1,195 @@
+"""The second stage with its integers: exact values, and Lagrangian cuts.
+
+For any multipliers pi
+
+    Q_s(state) >= v_s(pi) + pi' state,    v_s(pi) = min { q' y - pi' z : (y, z) together feasible }
+
+where z is a copy of the first stage within its own rows, bounds and integers. With pi from the
+duals of the relaxation this is the strengthened Benders cut; better multipliers at a state raise
+it, up to the convex hull. What an integer program has not proved in its time is no part of a
+cut: its bound is, which is valid at any time.
+
+Source: Caroe & Schultz (1999), Operations Research Letters 24(1-2) (the relaxation); Zou, Ahmed &
+Sun (2019), Mathematical Programming 175 (both cuts).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from optrl_formulations.linear_program import Block, LinearProgram
+from optrl_formulations.network import FloatArray, IntArray
+from scipy.sparse import block_diag, csr_matrix, hstack, vstack
+
+from optrl.decomposition.benders.cuts import Cut, tangent
+from optrl.decomposition.benders.problem import TwoStage
+from optrl.decomposition.sddp.pushing import push_outcome, push_state
+from optrl.decomposition.sddp.stage import Stage
+from optrl.solver import InfeasibleError, Model, NoSolutionError
+
+_FAR = 1e20
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """A scenario's program joined to a copy of the first stage, and the columns of the state."""
+
+    model: Model
+    state: IntArray
+    base_cost: FloatArray
+
+
+class IntegerRecourse:
+    """Integer programs of one scenario each."""
+
+    def __init__(self, problem: TwoStage, seconds: float) -> None:
+        """Load nothing yet; each program may take `seconds`."""
+        self._problem, self._seconds = problem, seconds
+        self._exact: dict[tuple[str, int], Model] = {}
+        self._copied: dict[tuple[str, int], _Copied] = {}
+
+    def value(self, number: int, state: FloatArray) -> tuple[float, float]:
+        """Bounds (lower, upper) of a scenario's cost at a state; (inf, inf) where infeasible."""
+        scenario = self._problem.scenarios[number]
+        stage = self._problem.second(scenario)
+        key = (scenario.node, stage.outcomes[scenario.outcome].program)
+        if key not in self._exact:
+            self._exact[key] = Model(stage.programs[key[1]])
+        model = self._exact[key]
+        push_state(model, stage, state)
+        push_outcome(model, stage.outcomes[scenario.outcome])
+        try:
+            solved = model.solve(time_limit=self._seconds, relative_gap=1e-7)
+        except InfeasibleError:
+            return np.inf, np.inf
+        except NoSolutionError as error:
+            return float(error.bound), np.inf
+        return solved.bound, solved.objective
+
+    def lagrangian(
+        self, number: int, slope: FloatArray, state: FloatArray, target: float, steps: int
+    ) -> Cut:
+        """A Lagrangian cut, from multipliers at hand and, if need be, better ones.
+
+        Args:
+            number: Scenario.
+            slope: First multipliers, shape (K,).
+            state: Where the cut shall be high, shape (K,).
+            target: Height at `state` that is enough, the scenario's cost.
+            steps: Improvements of the multipliers, at most.
+        """
+        copied = self._copy(number)
+        radius = 2.0 * (1.0 + float(np.abs(slope).max(initial=0.0)))
+        centre, best = slope, -np.inf
+        # What multipliers can give at most at the state, from the points met so far.
+        pieces: list[tuple[float, FloatArray]] = []
+        multipliers = slope
+        for step in range(steps + 1):
+            bound, cost, z = self._relaxed(copied, number, multipliers)
+            height = bound + float(multipliers @ state)
+            if height > best:
+                best, centre = height, multipliers
+                cut = tangent(number, height, multipliers, state)
+            else:
+                radius /= 2
+            if step == steps or z is None or best >= target - 1e-6 * (1 + abs(target)):
+                break
+            pieces.append((cost, state - z))
+            promised, multipliers = _steepest(pieces, centre, radius)
+            if promised <= best + 1e-6 * (1 + abs(best)):
+                break
+        return cut
+
+    def _relaxed(
+        self, copied: _Copied, number: int, multipliers: FloatArray
+    ) -> tuple[float, float, FloatArray | None]:
+        """Bound of v_s, and cost and state of the point found."""
+        scenario = self._problem.scenarios[number]
+        outcome = self._problem.second(scenario).outcomes[scenario.outcome]
+        push_outcome(copied.model, outcome)
+        cost = copied.base_cost.copy()
+        cost[copied.state - copied.model.solved.columns["copy"].start] -= multipliers
+        copied.model.push_cost("copy", cost)
+        try:
+            solved = copied.model.solve(time_limit=self._seconds, relative_gap=1e-6)
+        except NoSolutionError as error:
+            return float(error.bound), np.inf, None
+        z = solved.x[copied.state]
+        return solved.bound, solved.objective + float(multipliers @ z), z
+
+    def _copy(self, number: int) -> _Copied:
+        scenario = self._problem.scenarios[number]
+        stage = self._problem.second(scenario)
+        key = (scenario.node, stage.outcomes[scenario.outcome].program)
+        if key not in self._copied:
+            program, state = _with_copy(stage, stage.programs[key[1]], self._problem)
+            block = program.columns["copy"]
+            self._copied[key] = _Copied(Model(program), state, program.cost[block.slice])
+        return self._copied[key]
+
+
+def _with_copy(
+    stage: Stage, program: LinearProgram, problem: TwoStage
+) -> tuple[LinearProgram, IntArray]:
+    """Second-stage columns, then a copy of the first stage's; rows likewise."""
+    first, width = problem.first, len(program.cost)
+    blocks = [program.data[name] for name in stage.incoming]
+    # Where the state stands among the first stage's columns.
+    place = csr_matrix(
+        (np.ones(len(problem.state)), (np.arange(len(problem.state)), problem.state)),
+        shape=(len(problem.state), len(first.cost)),
+    )
+    linking = csr_matrix(hstack([b.matrix for b in blocks]) @ place)
+    own = np.concatenate([b.cost for b in blocks])
+    corner = block_diag([program.matrix, first.matrix], format="csr")
+    upper = hstack([csr_matrix(program.matrix.shape), linking], format="csr")
+    lower = csr_matrix((first.matrix.shape[0], width + len(first.cost)))
+    height = program.matrix.shape[0]
+    return replace(
+        program,
+        cost=np.concatenate([program.cost, own @ place]),
+        matrix=csr_matrix(corner + vstack([upper, lower], format="csr")),
+        row_lower=np.concatenate([program.row_lower, first.row_lower]),
+        row_upper=np.concatenate([program.row_upper, first.row_upper]),
+        column_lower=np.concatenate([program.column_lower, first.column_lower]),
+        column_upper=np.concatenate([program.column_upper, first.column_upper]),
+        integrality=np.concatenate([program.integrality, first.integrality]),
+        columns={**program.columns, "copy": Block("copy", width, width + len(first.cost), str)},
+        rows={**program.rows, "copy": Block("copy", height, height + len(first.row_lower), str)},
+        data={
+            name: replace(
+                b,
+                matrix=csr_matrix(
+                    vstack([b.matrix, csr_matrix((len(first.row_lower), len(b.value)))])
+                ).tocsc(),
+            )
+            for name, b in program.data.items()
+            if name not in stage.incoming
+        },
+    ), width + problem.state
+
+
+def _steepest(
+    pieces: list[tuple[float, FloatArray]], centre: FloatArray, radius: float
+) -> tuple[float, FloatArray]:
+    """Multipliers within a box where the least of the pieces is highest, and that height.
+
+    A piece is cost + multipliers' direction.
+    """
+    size = len(centre)
+    matrix = np.column_stack([np.ones(len(pieces)), -np.array([d for _, d in pieces])])
+    program = LinearProgram(
+        cost=np.append(-1.0, np.zeros(size)),
+        offset=0.0,
+        matrix=csr_matrix(matrix),
+        row_lower=np.full(len(pieces), -np.inf),
+        row_upper=np.array([cost for cost, _ in pieces]),
+        column_lower=np.append(-_FAR, centre - radius),
+        column_upper=np.append(_FAR, centre + radius),
+        integrality=np.zeros(size + 1, dtype=np.bool_),
+        columns={"multipliers": Block("multipliers", 0, size + 1, str)},
+        rows={"pieces": Block("pieces", 0, len(pieces), str)},
+    )
+    solved = Model(program).solve()
+    return -solved.objective, solved.x[1:]
