@@ -2,10 +2,13 @@
 
     python benchmarks/iowa_cost_to_go.py [--simulated 1] [--table docs/results/iowa_cost_to_go.csv]
 
-The shape of the position values was chosen on history before the start alone (`--search`: weeks
-110-161 and 127-178, each with demand fitted to the weeks before; see `SHAPE`). The kept weeks are
-looked at once, with that shape. Every policy meets the same demand and the same random arrivals;
-differences to the lookahead are paired, with the half-width of their 95 % interval.
+In the replay of the kept weeks policies know the forecast that the year begins with, or have it
+updated every quarter with the demand seen so far, all of them alike. On simulated demand forecasts
+are right and stay. How often to update and the shape of the position values were chosen on history
+before the start alone (`--history`, `--search`: weeks 84-135, 97-148, 110-161 and 127-178, demand
+fitted to what came before; see `EVERY` and `SHAPE`). The kept weeks are looked at once, with what
+was chosen. Every policy meets the same demand and the same random arrivals; differences to the
+lookahead are paired, with the half-width of their 95 % interval.
 Times are of the processor, a decision.
 """
 
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,7 @@ from scipy import stats
 
 from optrl.demand.base import DemandModel
 from optrl.evaluation.judge import kept_demand
+from optrl.evaluation.refitted import Make, Refitted
 from optrl.instance import Instance
 from optrl.learning.base import Subject
 from optrl.learning.position_search import PositionSearch, SearchSettings
@@ -32,18 +36,41 @@ from optrl.policies import find
 from optrl.policies.cost_to_go import HORIZON, CostToGo, PositionEnding
 from optrl.policies.lookahead import Lookahead
 from optrl.policies.position_values import Shape
-from optrl.simulation.rollout import DecidingPolicy, simulate
+from optrl.simulation.rollout import simulate
 from optrl.testbeds.iowa import Iowa
 
 SHAPE = Shape(position=0.45, stock=0.7, overage=1.0)
-REPLAYS = (110, 127)
-Make = Callable[[Instance, DemandModel], DecidingPolicy]
+REPLAYS = (84, 97, 110, 127)
+EVERY = 13
+"""Weeks between updates of forecasts."""
+
+
+def replayed_history() -> None:
+    """Cost of replays of history, in millions, with forecasts updated more or less often."""
+    base = Iowa.case().instance
+    makers: dict[str, Make] = {
+        "cost_to_go (chosen shape)": learned,
+        "echelon_base_stock": find("echelon_base_stock").fit,
+    }
+    for name, make in makers.items():
+        for every in (1, 4, 13, 26, base.horizon):
+            costs = []
+            for start in REPLAYS:
+                known = replace(base, start=start)
+                paths = base.demand.between(start, start + base.horizon)[None]
+                policy = Refitted(known, make, every=every)
+                run = simulate(known, policy, paths, seed=0, dtype=torch.float64)
+                costs.append(round(float(run.total_cost) / 1e6, 4))
+            print(name, every, costs, round(sum(costs), 4), flush=True)
 
 
 def search(trials: int) -> None:
-    """Choose a shape on history and print it."""
+    """Try shapes on history, from the chosen one on, and print them."""
     bed = Iowa.case()
-    settings = SearchSettings(scenarios=0, replays=REPLAYS, horizon=HORIZON)
+    first = (SHAPE.position, SHAPE.stock, SHAPE.overage)
+    settings = SearchSettings(
+        scenarios=0, replays=REPLAYS, horizon=HORIZON, refit=EVERY, first=first
+    )
     learner = PositionSearch(Subject(bed.instance, bed.demand), settings, 0)
     for _ in range(trials):
         print(round(learner.trial(), 1), round(learner.best, 1), learner.shape, flush=True)
@@ -58,6 +85,7 @@ def main() -> None:
     """Play and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--search", type=int, default=0, help="trials on history, then stop")
+    parser.add_argument("--history", action="store_true", help="replay history, then stop")
     parser.add_argument("--simulated", type=int, default=1, help="simulated paths of 52 weeks")
     parser.add_argument("--table", type=Path, default=Path("docs/results/iowa_cost_to_go.csv"))
     asked = parser.parse_args()
@@ -65,10 +93,17 @@ def main() -> None:
     if asked.search:
         search(asked.search)
         return
+    if asked.history:
+        replayed_history()
+        return
     code, bed = commit(), Iowa.case()
     instance = bed.instance
     generator = np.random.default_rng(20_251)
-    demand: dict[str, FloatArray] = {"kept weeks": kept_demand(instance)}
+    kept = kept_demand(instance)
+    demand: dict[str, FloatArray] = {
+        "kept weeks, forecasts updated": kept,
+        "kept weeks, one forecast": kept,
+    }
     if asked.simulated:
         paths = bed.demand.sample(asked.simulated, instance.start, instance.horizon, generator)
         demand["simulated"] = paths
@@ -82,7 +117,10 @@ def main() -> None:
     for where, paths in demand.items():
         peer: FloatArray | None = None
         for name, make in makers.items():
-            policy = make(instance, bed.demand)
+            updated = where.endswith("updated")
+            policy = (
+                Refitted(instance, make, every=EVERY) if updated else make(instance, bed.demand)
+            )
             began = time.process_time()
             run = simulate(instance, policy, paths, seed=0, dtype=torch.float64)
             seconds = time.process_time() - began
@@ -105,7 +143,10 @@ def main() -> None:
             table = pl.DataFrame(rows, infer_schema_length=None).with_columns(
                 pl.col(pl.Float64).round_sig_figs(6)
             )
-            remarks = [f"{instance.horizon} weeks, money in {instance.money}; {SHAPE}"]
+            remarks = [
+                f"{instance.horizon} weeks, money in {instance.money}; {SHAPE}; forecasts updated "
+                f"every {EVERY} weeks, whose fits are in the time of a decision"
+            ]
             write_results(asked.table, table, code, remarks)
 
 

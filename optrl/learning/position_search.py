@@ -7,8 +7,8 @@ program's own decisions in the simulator, with all limits: nothing is learned fr
 program would not meet.
 
 An instance with history may be replayed instead: on the weeks before its start, from earlier
-starts, each with demand fitted to what came before (`replays`). What lies after its start is never
-looked at.
+starts, each with demand fitted to what came before (`replays`), and fitted anew as the replay moves
+on where policies are (`refit`). What lies after its start is never looked at.
 
 Source: Kolda, Lewis & Torczon (2003), Optimization by direct search: new perspectives on some
 classical and modern methods, SIAM Review 45(3), algorithm 1 (compass search).
@@ -24,11 +24,12 @@ from optrl_formulations.network import FloatArray
 
 from optrl.demand.base import DemandModel
 from optrl.demand.fit import fit
+from optrl.evaluation.refitted import Refitted
 from optrl.instance import Instance
 from optrl.learning.base import Subject, TrainingError
 from optrl.policies.cost_to_go import CostToGo, PositionEnding
 from optrl.policies.position_values import Shape
-from optrl.simulation.rollout import simulate
+from optrl.simulation.rollout import DecidingPolicy, simulate
 
 _NAMES = ("position", "stock", "overage")
 
@@ -43,6 +44,7 @@ class SearchSettings:
         periods: Periods of a simulated path, the instance's horizon at most.
         replays: Starts of replays, absolute periods before the instance's start.
         replay_periods: Periods of a replay.
+        refit: Periods after which demand is fitted anew in a replay, or 0 to fit once.
         first: Numbers of the first shape: position, stock and overage.
         step: First step of the logarithm.
         smallest: Step below which the search begins anew from its best, with the first step.
@@ -53,6 +55,7 @@ class SearchSettings:
     periods: int = 52
     replays: tuple[int, ...] = ()
     replay_periods: int = 52
+    refit: int = 0
     first: tuple[float, ...] = (1.0, 1.0, 1.0)
     step: float = 0.5
     smallest: float = 0.05
@@ -60,6 +63,8 @@ class SearchSettings:
     def __post_init__(self) -> None:
         if self.horizon < 1 or self.periods < 1 or self.scenarios < 0 or self.replay_periods < 1:
             raise TrainingError("horizon, periods and replay_periods must be at least 1")
+        if self.refit < 0:
+            raise TrainingError(f"refit is {self.refit}; it must be at least 0")
         if not self.scenarios and not self.replays:
             raise TrainingError("give scenarios to simulate, or replays of history")
         if len(self.first) != len(_NAMES) or not all(x > 0 for x in self.first):
@@ -76,6 +81,7 @@ class _Trial:
     demand: DemandModel
     paths: FloatArray
     warm_up: int
+    refit: int = 0
 
 
 class PositionSearch:
@@ -137,11 +143,19 @@ class PositionSearch:
         """The program with the best shape so far."""
         return _policy(instance, demand, self._settings.horizon, self.shape)
 
+    def _decides(self, trial: _Trial, shape: Shape) -> DecidingPolicy:
+        horizon = self._settings.horizon
+        if not trial.refit:
+            return _policy(trial.instance, trial.demand, horizon, shape)
+        return Refitted(
+            trial.instance, lambda i, d: _policy(i, d, horizon, shape), every=trial.refit
+        )
+
     def _cost(self, shape: Shape) -> float:
         """Mean cost a period over trials."""
         costs = []
         for trial in self._trials:
-            policy = _policy(trial.instance, trial.demand, self._settings.horizon, shape)
+            policy = self._decides(trial, shape)
             run = simulate(
                 trial.instance,
                 policy,
@@ -192,5 +206,5 @@ def _replayed(subject: Subject, settings: SearchSettings) -> list[_Trial]:
             )
         known = replace(instance, start=start, horizon=settings.replay_periods)
         paths = instance.demand.between(start, stop)[None]
-        trials.append(_Trial(known, fit(known), paths, 0))
+        trials.append(_Trial(known, fit(known), paths, 0, settings.refit))
     return trials

@@ -58,3 +58,19 @@ def test_replays_lie_before_the_start():
     for start in (30, 0):
         with pytest.raises(TrainingError, match="replay"):
             PositionSearch(Subject(known, DEMAND), replace(settings, replays=(start,)), 0)
+
+
+def test_replays_fit_demand_anew_where_told():
+    """As often as once is the same as once; more often, what was seen in the replay counts."""
+    generator = np.random.default_rng(0)
+    mean = np.where(np.arange(60) < 25, 5.0, 9.0)
+    history = generator.poisson(mean)[None, None].astype(float)
+    known = replace(instance(), start=45, demand=DemandTable(np.array([1]), 0, history))
+    costs = []
+    for refit in (0, 20, 5):
+        settings = SearchSettings(scenarios=0, replays=(20,), replay_periods=20, refit=refit)
+        costs.append(PositionSearch(Subject(known, DEMAND), settings, 0).trial())
+    assert costs[0] == costs[1]
+    assert costs[2] < costs[0]
+    with pytest.raises(TrainingError, match="refit"):
+        SearchSettings(refit=-1)
