@@ -9,6 +9,7 @@ import typer
 from optrl.cli.bench import bench
 from optrl.cli.check import check
 from optrl.cli.compare import compare
+from optrl.cli.decompose import decompose
 from optrl.cli.plan import plan
 from optrl.cli.policies import policies
 from optrl.cli.simulate import simulate
@@ -48,6 +49,7 @@ def options(
 
 app.command()(check)
 app.command()(plan)
+app.command()(decompose)
 app.command()(simulate)
 app.command()(compare)
 app.command()(train)

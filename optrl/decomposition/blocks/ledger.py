@@ -1,7 +1,8 @@
 """All that was answered so far: for every round of questions, prices, costs, usages and bound.
 
-A group is a run of parts of blocks whose answers are added up: a column of the combined program is
-the plan of a group at the prices of a round. Few groups keep that program small. Plans are not stored (`optrl.decomposition.blocks.oracle.Oracle.answer`).
+A group is a run of parts of blocks whose answers are added up: a column of the combined program
+is the plan of a group at the prices of a round. Few groups keep that program small. Plans are not
+stored (`optrl.decomposition.blocks.oracle.Oracle.answer`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,166 @@
+"""What a decomposition found: on the terminal, as JSON, and as a folder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from rich.table import Table
+
+from optrl.cli.plan_report import compact_periods
+from optrl.cli.terminal import output
+from optrl.decomposition.blocks.items import ReplenishmentItems
+from optrl.decomposition.blocks.price_table import price_table
+from optrl.decomposition.blocks.result import Result
+from optrl.decomposition.blocks.trace import table, write_trace
+from optrl.decomposition.blocks.trace_plot import plot_trace
+from optrl.planning.json_text import json_text
+from optrl.tables.atomic import write_file
+
+_ROUNDS_SHOWN = 12
+_RESOURCES_SHOWN = 20
+
+
+def summary(problem: ReplenishmentItems, result: Result, oracle: str) -> dict[str, Any]:
+    """Bounds, why it ended, and the worth of each resource that binds."""
+    return {
+        "items": len(problem),
+        "oracle": oracle,
+        "lower_bound": _finite(result.lower),
+        "upper_bound": _finite(result.upper),
+        "relative_gap": _finite(result.gap),
+        "assumption": "demand is as expected"
+        + ("; integers are relaxed" if problem.network.has_integers else ""),
+        "rounds": len(result.trace),
+        "seconds": result.trace[-1].seconds if result.trace else 0.0,
+        "stopped": result.stopped,
+        "failure": None if result.failure is None else str(result.failure),
+        "resources": _resources(problem, result),
+    }
+
+
+def _resources(problem: ReplenishmentItems, result: Result) -> list[dict[str, Any]]:
+    priced = price_table(problem, result.prices, result.usage).filter(pl.col("price_then") > 1e-9)
+    return [
+        {
+            "resource": name,
+            "periods": rows["period"].unique().sort().to_list(),
+            "largest_price": rows["price_then"].max(),
+            "capacity_value": float((rows["price"] * rows["capacity"]).sum()),
+        }
+        for (name,), rows in priced.group_by("resource", maintain_order=True)
+    ]
+
+
+def print_result(found: dict[str, Any], result: Result) -> None:
+    """Print trace, bounds, and what binding resources are worth, to standard output."""
+    console = output()
+    rounds = Table(box=None, pad_edge=False)
+    for name in ("round", "lower bound", "upper bound", "gap", "seconds", "price step", "columns"):
+        rounds.add_column(name, justify="right", no_wrap=True)
+    for row in _some(result):
+        low, high = (f"{x:,.7g}" if math.isfinite(x) else "-" for x in (row.lower, row.upper))
+        gap = f"{row.gap:.3%}" if math.isfinite(row.gap) else "-"
+        rounds.add_row(
+            *(str(row.iteration), low, high, gap, f"{row.seconds:.1f}"),
+            *(f"{row.step:.2g}", f"{row.columns:,}"),
+        )
+    console.print(rounds)
+    console.print()
+    gap = found["relative_gap"]
+    bounds = [
+        "none" if found[name] is None else f"{found[name]:,.7g}"
+        for name in ("lower_bound", "upper_bound")
+    ]
+    within = "no gap is certified" if gap is None else f"gap {gap:.3%}"
+    console.print(
+        f"no plan costs less than {bounds[0]}; the averaged plan costs {bounds[1]}: {within}, if "
+        f"{found['assumption']}; stopped: {found['stopped']} after {found['rounds']:,} rounds",
+        soft_wrap=True,
+    )
+    resources = found["resources"]
+    if not resources:
+        console.print("no capacity is worth anything: the items can be planned one by one")
+        return
+    worth = Table(box=None, pad_edge=False)
+    for name, justify in (
+        ("resource that binds", "left"),
+        ("periods", "left"),
+        ("worth of a unit, at most", "right"),
+        ("worth of all", "right"),
+    ):
+        worth.add_column(name, justify=justify)  # type: ignore[arg-type]  # a literal each
+    for row in sorted(resources, key=lambda r: -r["capacity_value"])[:_RESOURCES_SHOWN]:
+        worth.add_row(
+            row["resource"],
+            compact_periods(row["periods"]),
+            f"{row['largest_price']:,.5g}",
+            f"{row['capacity_value']:,.6g}",
+        )
+    console.print()
+    console.print(worth)
+
+
+def write_result(
+    problem: ReplenishmentItems, result: Result, found: dict[str, Any], folder: Path
+) -> None:
+    """Write trace.csv, trace.png, prices.csv, orders.csv and summary.json, each whole or not.
+
+    Raises:
+        optrl.errors.OptrlError: If one cannot be written.
+    """
+    write_trace(result.trace, folder / "trace.csv")
+    if result.trace:
+        plot_trace(result.trace, folder / "trace.png")
+    with write_file(folder / "prices.csv") as temporary:
+        price_table(problem, result.prices, result.usage).write_csv(temporary)
+    if result.plan is not None:
+        with write_file(folder / "orders.csv") as temporary:
+            _orders(problem, result).write_csv(temporary)
+    with write_file(folder / "summary.json") as temporary:
+        temporary.write_text(json_text(found, indent=2) + "\n", encoding="utf-8")
+
+
+def as_json(found: dict[str, Any], result: Result) -> dict[str, Any]:
+    """The summary with the whole trace."""
+    return found | {"trace": table(result.trace).to_dicts()}
+
+
+def _orders(problem: ReplenishmentItems, result: Result) -> pl.DataFrame:
+    """Orders of the averaged plan above rounding, by item, lane and period."""
+    order = np.zeros((0, 0, 0)) if result.plan is None else result.plan["order"]
+    item, lane, node = np.nonzero(order > 1e-9)
+    network = problem.network
+    names, nodes = np.array(network.items, dtype=object), np.array(network.nodes, dtype=object)
+    return pl.DataFrame(
+        {
+            "item": names[item].tolist(),
+            "from": nodes[network.origin[lane]].tolist(),
+            "to": nodes[network.destination[lane]].tolist(),
+            "period": problem.first_period + problem.tree.depth[node],
+            "quantity": order[item, lane, node],
+        },
+        schema={
+            "item": pl.String,
+            "from": pl.String,
+            "to": pl.String,
+            "period": pl.Int64,
+            "quantity": pl.Float64,
+        },
+    )
+
+
+def _some(result: Result) -> list[Any]:
+    """All rounds, or of many the first and last."""
+    rows = list(result.trace)
+    if len(rows) <= _ROUNDS_SHOWN:
+        return rows
+    half = _ROUNDS_SHOWN // 2
+    return rows[:half] + rows[-half:]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
