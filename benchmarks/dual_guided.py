@@ -8,8 +8,9 @@ interval. ``asked above capacity`` is what orders would use above the capacity b
 rations them, in percent of the capacity, mean over periods; ``cut`` are units that it cut for want
 of capacity, a period. Time is processor time of decisions alone, the first one included.
 
-Forecasts are learned for each size and tightness from prices of re-solving, blind learning once
-from 100 items without the capacity. Both are kept in FOLDER and continued there.
+Forecasts are learned by tightness from prices of re-solving, at 100 and 1,000 items; those of
+10,000 use what was learned at 1,000. Blind learning runs once
+on 100 items without the capacity. Both are kept in FOLDER and continued there.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from optrl.learning.pathwise import PathwiseSettings
 from optrl.learning.price_path import PricePathSettings
 from optrl.learning.training import train
 from optrl.policies.base_stock import BaseStock
-from optrl.policies.cost_to_go import CostToGo, PositionEnding
+from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.dual_guided import DualGuided
+from optrl.policies.program_endings import PositionEnding
 from optrl.policies.proportional_rationing import ProportionalRationing
 from optrl.simulation.rollout import DecidingPolicy, simulate
 from optrl.simulation.state import Decision, State
@@ -44,17 +46,18 @@ SEED = 1
 PATHS_SEED = 20_262
 STORES, PERIODS = 3, 26
 TIGHTNESS = (0.9, 1.05, 1.2)
-PATHS = {100: 8, 1000: 4, 10_000: 3}
-# Sizes up to which a cold program over all items decides every period.
-MONOLITHIC = {100: 8, 1000: 2}
-PROGRAM = {100: 8, 1000: 4, 10_000: 2}
+PATHS = {100: 6, 1000: 3, 10_000: 2}
+# Paths and periods of programs over all items, cold and hot, by size: what takes long meets less.
+MONOLITHIC = {100: (6, PERIODS), 1000: (2, 8)}
+PROGRAM = {100: (6, PERIODS), 1000: (3, PERIODS), 10_000: (2, 4)}
 # Of the largest, one program is only solved where capacity is tightest.
 PROGRAM_TIGHTNESS = {100: 0.0, 1000: 0.0, 10_000: 1.2}
+# What is learned at one size decides at a larger one too: all that is known is relative.
+LEARNED_AT = {100: 100, 1000: 1000, 10_000: 1000}
 FORECASTS = {
     100: PricePathSettings(updates=16, checkpoint_every=4, validate_every=16),
-    1000: PricePathSettings(updates=8, checkpoint_every=4, validate_every=8, validation_paths=1),
-    10_000: PricePathSettings(
-        updates=4, checkpoint_every=2, validate_every=4, validation_paths=1, paths=1, steps=400
+    1000: PricePathSettings(
+        updates=6, checkpoint_every=3, validate_every=6, validation_paths=1, paths=1, steps=400
     ),
 }
 BLIND = PathwiseSettings(
@@ -103,7 +106,7 @@ class Played:
     """A policy on the first paths of a case.
 
     Attributes:
-        cost: Cost a period of each path.
+        cost: Cost of each path and period.
         milliseconds: Processor time of a decision.
         above: Percent of the capacity asked above it, mean over periods.
         cut: Units cut for want of capacity, a period.
@@ -115,50 +118,58 @@ class Played:
     cut: float
 
 
-def played(policy: DecidingPolicy, bed: TestBed, paths: int) -> Played:
-    """Simulate a policy on the first paths of a case."""
+def played(policy: DecidingPolicy, bed: TestBed, paths: int, periods: int) -> Played:
+    """Simulate a policy on the first periods of the first paths of a case."""
     instance, items = bed.instance, len(bed.instance.network.items)
     demand = bed.demand.sample(
         PATHS[items], instance.start, PERIODS, np.random.default_rng([PATHS_SEED, items])
     )
     watched = Watched(policy, bed)
-    run = simulate(instance, watched, demand[:paths], seed=0)
+    run = simulate(instance, watched, demand[:paths, :, :, :periods], seed=0)
     cut = run.cut.get("resources", torch.zeros(1))
     return Played(
-        run.period_cost.mean(dim=1).numpy(),
+        run.period_cost.numpy(),
         1000 * watched.seconds / watched.decisions,
         100 * float(np.mean(watched.above)),
-        float(cut.sum()) / (paths * PERIODS),
+        float(cut.sum()) / (paths * periods),
     )
 
 
-def policies(bed: TestBed, tightness: float, folder: Path) -> dict[str, tuple[DecidingPolicy, int]]:
-    """Policies by name, with the paths that each meets."""
+def policies(
+    bed: TestBed, tightness: float, folder: Path
+) -> dict[str, tuple[DecidingPolicy, int, int]]:
+    """Policies by name, with the paths and periods that each meets."""
     instance, demand = bed.instance, bed.demand
     items = len(instance.network.items)
-    every = PATHS[items]
-    settings = FORECASTS[items]
-    name = bed.name.rsplit("/", 1)[-1]
-    place = folder / f"price_path-{name}"
-    train(Subject(instance, demand), "price_path", place, settings=settings, resume=place.exists())
-    found: dict[str, tuple[DecidingPolicy, int]] = {
-        "dual_guided, priced": (DualGuided(instance, demand, how="priced"), every),
-        "dual_guided, forecast prices": (load_policy(place, instance, demand), every),
+    every = PATHS[items], PERIODS
+    place = train_forecast(LEARNED_AT[items], tightness, folder)
+    found: dict[str, tuple[DecidingPolicy, int, int]] = {
+        "dual_guided, priced": (DualGuided(instance, demand, how="priced"), *every),
+        "dual_guided, forecast prices": (load_policy(place, instance, demand), *every),
     }
     if items in MONOLITHIC:
         whole = DualGuided(instance, demand, how="monolithic", time_limit=None)
-        found["dual_guided, monolithic"] = (whole, MONOLITHIC[items])
+        found["dual_guided, monolithic"] = (whole, *MONOLITHIC[items])
     now = DualGuided(instance, demand, how="priced", toll_share=0.0)
-    found["dual_guided, priced, this period only"] = (now, every)
+    found["dual_guided, priced, this period only"] = (now, *every)
     if tightness >= PROGRAM_TIGHTNESS[items]:
         program = CostToGo(PositionEnding(instance, demand, 1), demand, horizon=1)
-        found["cost_to_go, one period, one hot program"] = (program, PROGRAM[items])
+        found["cost_to_go, one period, one hot program"] = (program, *PROGRAM[items])
     found |= {
-        "proportional_rationing": (ProportionalRationing.fit(instance, demand), every),
-        "base_stock": (BaseStock.fit(instance, demand), every),
-        "pathwise, capacity-blind": (load_policy(folder / "blind", instance, demand), every),
+        "proportional_rationing": (ProportionalRationing.fit(instance, demand), *every),
+        "base_stock": (BaseStock.fit(instance, demand), *every),
+        "pathwise, capacity-blind": (load_policy(folder / "blind", instance, demand), *every),
     }
     return found
+
+
+def train_forecast(items: int, tightness: float, folder: Path) -> Path:
+    """Learn prices of re-solving at a size and tightness; gives the folder of the training."""
+    bed = SharedCapacity.case(items, STORES, tightness, periods=PERIODS, seed=SEED)
+    place = folder / f"price_path-{items}-{tightness:g}"
+    subject, settings = Subject(bed.instance, bed.demand), FORECASTS[items]
+    train(subject, "price_path", place, settings=settings, resume=place.exists())
+    return place
 
 
 def train_blind(folder: Path) -> None:
@@ -192,18 +203,20 @@ def main() -> None:
         for tightness in asked.tightness:
             bed = SharedCapacity.case(items, STORES, tightness, periods=PERIODS, seed=SEED)
             reference: Played | None = None
-            for name, (policy, paths) in policies(bed, tightness, asked.folder).items():
-                result = played(policy, bed, paths)
+            for name, (policy, paths, periods) in policies(bed, tightness, asked.folder).items():
+                result = played(policy, bed, paths, periods)
                 reference = result if reference is None else reference
-                over = result.cost - reference.cost[:paths]
-                percent = 100 * over / reference.cost[:paths].mean()
+                cost = result.cost.mean(axis=1)
+                known = reference.cost[:paths, :periods].mean(axis=1)
+                percent = 100 * (cost - known) / known.mean()
                 row: dict[str, object] = {
                     "items": items,
                     "tightness": tightness,
                     "policy": name,
                     "paths": paths,
-                    "cost": float(result.cost.mean()),
-                    "half_width": half_width(result.cost),
+                    "periods": periods,
+                    "cost": float(cost.mean()),
+                    "half_width": half_width(cost),
                     "over priced %": float(percent.mean()),
                     "over priced half_width %": half_width(percent),
                     "asked above capacity %": result.above,

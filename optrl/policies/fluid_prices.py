@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from optrl_formulations.network import FloatArray
 
-from optrl.decomposition.allocation.prices import find_prices
 from optrl.decomposition.allocation.problem import UNGROUPED, Allocation, Curves
+from optrl.decomposition.allocation.recovery import allocate
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.policies.sourcing import NOWHERE, Sourcing
@@ -89,7 +89,8 @@ class FluidPrices:
             fixed_cost=nothing,
             setup=np.zeros_like(self._use),
         )
-        prices = find_prices(fluid, enough=1).prices
+        # The program over what is open at the prices found makes them exact.
+        prices = allocate(fluid).repair.prices
         self._last = mean, capacity, prices
         return prices
 
