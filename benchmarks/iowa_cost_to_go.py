@@ -33,9 +33,10 @@ from optrl.instance import Instance
 from optrl.learning.base import Subject
 from optrl.learning.position_search import PositionSearch, SearchSettings
 from optrl.policies import find
-from optrl.policies.cost_to_go import HORIZON, CostToGo, PositionEnding
+from optrl.policies.cost_to_go import HORIZON, CostToGo
 from optrl.policies.lookahead import Lookahead
 from optrl.policies.position_values import Shape
+from optrl.policies.program_endings import PositionEnding
 from optrl.simulation.rollout import simulate
 from optrl.testbeds.iowa import Iowa
 

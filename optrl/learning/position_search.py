@@ -27,8 +27,9 @@ from optrl.demand.fit import fit
 from optrl.evaluation.refitted import Refitted
 from optrl.instance import Instance
 from optrl.learning.base import Subject, TrainingError
-from optrl.policies.cost_to_go import CostToGo, PositionEnding
+from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.position_values import Shape
+from optrl.policies.program_endings import PositionEnding
 from optrl.simulation.rollout import DecidingPolicy, simulate
 
 _NAMES = ("position", "stock", "overage")

@@ -7,8 +7,9 @@ import torch
 from optrl.errors import OptrlError
 from optrl.networks.blockwise_convex import BlockwiseConvexNetwork
 from optrl.policies.base_stock import BaseStock
-from optrl.policies.cost_to_go import CostToGo, PositionEnding
+from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.position_values import PositionValues, Shape
+from optrl.policies.program_endings import PositionEnding
 from optrl.simulation.rollout import simulate
 from optrl.testbeds.one_warehouse_five_stores import OneWarehouseFiveStores, demand, limited
 from optrl.values.input_convex import InputConvex

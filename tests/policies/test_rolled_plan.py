@@ -6,7 +6,8 @@ import torch
 from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.demand.fit import fit
-from optrl.policies.cost_to_go import CostToGo, PositionEnding
+from optrl.policies.cost_to_go import CostToGo
+from optrl.policies.program_endings import PositionEnding
 from optrl.policies.rolled_plan import first_prices
 from optrl.simulation.rollout import simulate
 from optrl.testing import random_instance
