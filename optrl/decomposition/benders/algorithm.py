@@ -76,8 +76,7 @@ class Benders:
             clock: Seconds, for limits and the trace.
 
         Raises:
-            NotTwoStageError: If the graph is not one of two stages.
-            InitialBoundError: See `sddp.initial_bound`.
+            NotTwoStageError: If the graph is not one of two stages, or see `TwoStage.of`.
         """
         self.problem = TwoStage.of(graph)
         self.settings = BendersSettings() if settings is None else settings

@@ -15,17 +15,17 @@ Sun (2019), Mathematical Programming 175 (both cuts).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from optrl_formulations.linear_program import Block, LinearProgram
 from optrl_formulations.network import FloatArray, IntArray
-from scipy.sparse import block_diag, csr_matrix, hstack, vstack
+from scipy.sparse import csr_matrix
 
+from optrl.decomposition.benders.copied import with_copy
 from optrl.decomposition.benders.cuts import Cut, tangent
 from optrl.decomposition.benders.problem import TwoStage
 from optrl.decomposition.sddp.pushing import push_outcome, push_state
-from optrl.decomposition.sddp.stage import Stage
 from optrl.solver import InfeasibleError, Model, NoSolutionError
 
 _FAR = 1e20
@@ -123,51 +123,12 @@ class IntegerRecourse:
         stage = self._problem.second(scenario)
         key = (scenario.node, stage.outcomes[scenario.outcome].program)
         if key not in self._copied:
-            program, state = _with_copy(stage, stage.programs[key[1]], self._problem)
+            program, state = with_copy(
+                *(stage, stage.programs[key[1]], self._problem.first, self._problem.state)
+            )
             block = program.columns["copy"]
             self._copied[key] = _Copied(Model(program), state, program.cost[block.slice])
         return self._copied[key]
-
-
-def _with_copy(
-    stage: Stage, program: LinearProgram, problem: TwoStage
-) -> tuple[LinearProgram, IntArray]:
-    """Second-stage columns, then a copy of the first stage's; rows likewise."""
-    first, width = problem.first, len(program.cost)
-    blocks = [program.data[name] for name in stage.incoming]
-    # Where the state stands among the first stage's columns.
-    place = csr_matrix(
-        (np.ones(len(problem.state)), (np.arange(len(problem.state)), problem.state)),
-        shape=(len(problem.state), len(first.cost)),
-    )
-    linking = csr_matrix(hstack([b.matrix for b in blocks]) @ place)
-    own = np.concatenate([b.cost for b in blocks])
-    corner = block_diag([program.matrix, first.matrix], format="csr")
-    upper = hstack([csr_matrix(program.matrix.shape), linking], format="csr")
-    lower = csr_matrix((first.matrix.shape[0], width + len(first.cost)))
-    height = program.matrix.shape[0]
-    return replace(
-        program,
-        cost=np.concatenate([program.cost, own @ place]),
-        matrix=csr_matrix(corner + vstack([upper, lower], format="csr")),
-        row_lower=np.concatenate([program.row_lower, first.row_lower]),
-        row_upper=np.concatenate([program.row_upper, first.row_upper]),
-        column_lower=np.concatenate([program.column_lower, first.column_lower]),
-        column_upper=np.concatenate([program.column_upper, first.column_upper]),
-        integrality=np.concatenate([program.integrality, first.integrality]),
-        columns={**program.columns, "copy": Block("copy", width, width + len(first.cost), str)},
-        rows={**program.rows, "copy": Block("copy", height, height + len(first.row_lower), str)},
-        data={
-            name: replace(
-                b,
-                matrix=csr_matrix(
-                    vstack([b.matrix, csr_matrix((len(first.row_lower), len(b.value)))])
-                ).tocsc(),
-            )
-            for name, b in program.data.items()
-            if name not in stage.incoming
-        },
-    ), width + problem.state
 
 
 def _steepest(

@@ -6,18 +6,18 @@ Q_s(state) = least cost of the second stage in scenario s, some of its columns i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from optrl_formulations.linear_program import LinearProgram
 from optrl_formulations.network import FloatArray, IntArray
 
+from optrl.decomposition.benders.copied import with_copy
 from optrl.decomposition.benders.errors import NotTwoStageError
 from optrl.decomposition.sddp.graph import PolicyGraph
-from optrl.decomposition.sddp.initial_bound import constant_bounds
 from optrl.decomposition.sddp.pushing import push_outcome, push_state
 from optrl.decomposition.sddp.stage import Stage
-from optrl.solver import Model
+from optrl.solver import InfeasibleError, Model, UnboundedError
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TwoStage:
         first: Program of the first stage, its outcome pushed, with its integers.
         state: Columns of it that the second stage sees, shape (K,).
         scenarios: S of them.
-        lower: Valid lower bound of each Q_s over all states within their bounds, shape (S,).
+        lower: Valid lower bound of each Q_s over all states of the relaxed first stage, shape (S,).
     """
 
     graph: PolicyGraph
@@ -61,7 +61,7 @@ class TwoStage:
 
         Raises:
             NotTwoStageError: If it has other than two stages, or a scenario's cost has no lower
-                bound that can be derived.
+                bound, or no solution whatever the first stage.
         """
         if len(graph.first) != 1:
             raise NotTwoStageError(f"{len(graph.first)} nodes may be first; Benders needs one")
@@ -86,18 +86,12 @@ class TwoStage:
             for k, outcome in enumerate(graph.stages[child].outcomes)
             if outcome.probability > 0
         )
-        bounds = constant_bounds(graph)
-        lower = np.array([bounds[s.node][s.outcome] for s in scenarios])
-        if not np.isfinite(lower).all():
-            s = scenarios[int(np.argmin(np.isfinite(lower)))]
-            raise NotTwoStageError(
-                f"the cost of scenario {s.label!r} has no lower bound over the states within "
-                "their bounds: bound the first stage's columns that it sees, or its own"
-            )
         model = Model(stage.programs[stage.outcomes[0].program])
         push_state(model, stage, graph.initial_state)
         push_outcome(model, stage.outcomes[0])
-        return cls(graph, model.solved, stage.exits[0].columns, scenarios, lower)
+        state = stage.exits[0].columns
+        lower = _least_costs(graph, model.solved, state, scenarios)
+        return cls(graph, model.solved, state, scenarios, lower)
 
     @property
     def probability(self) -> FloatArray:
@@ -119,3 +113,31 @@ class TwoStage:
         p, at = self.first, self.state
         within = (p.column_lower[at] >= 0) & (p.column_upper[at] <= 1)
         return bool((p.integrality[at] & within).all())
+
+
+def _least_costs(
+    graph: PolicyGraph, first: LinearProgram, state: IntArray, scenarios: tuple[Scenario, ...]
+) -> FloatArray:
+    """Least cost of each scenario by itself, with the first stage at its choice and relaxed."""
+    models: dict[tuple[str, int], Model] = {}
+    costs = np.zeros(len(scenarios))
+    for s, scenario in enumerate(scenarios):
+        stage = graph.stages[scenario.node]
+        outcome = stage.outcomes[scenario.outcome]
+        key = (scenario.node, outcome.program)
+        if key not in models:
+            whole, _ = with_copy(stage, stage.programs[outcome.program], first, state)
+            models[key] = Model(replace(whole, integrality=np.zeros_like(whole.integrality)))
+        push_outcome(models[key], outcome)
+        try:
+            costs[s] = models[key].solve().objective
+        except UnboundedError as error:
+            raise NotTwoStageError(
+                f"the cost of scenario {scenario.label!r} has no lower bound: {error}. Bound the "
+                "first stage's columns that it sees, or its own"
+            ) from error
+        except InfeasibleError as error:
+            raise NotTwoStageError(
+                f"scenario {scenario.label!r} is infeasible whatever the first stage: {error}"
+            ) from error
+    return costs

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from optrl_formulations.extensive_form import Scenarios
+from optrl_formulations.extensive_form import Scenarios, TwoStageProgram
 from optrl_formulations.linear_program import Block, DataBlock, LinearProgram
-from optrl_formulations.network import BoolArray, FloatArray, IntArray
+from optrl_formulations.network import FloatArray, IntArray
 from scipy.sparse import csc_matrix, csr_matrix
 
 from optrl.decomposition.sddp.errors import StageError
@@ -24,20 +24,19 @@ from optrl.decomposition.sddp.graph import PolicyGraph
 from optrl.decomposition.sddp.stage import Exit, Outcome, Stage
 
 
-def two_stage_graph(
-    core: LinearProgram, first_columns: BoolArray, first_rows: BoolArray, scenarios: Scenarios
-) -> PolicyGraph:
-    """The graph of a two-stage program; arguments as `extensive_form` takes them.
+def two_stage_graph(program: TwoStageProgram) -> PolicyGraph:
+    """The graph of a two-stage program, with its integers.
 
-    Integers are relaxed, so that the bound is that of the relaxation.
+    `Sddp` relaxes integers, so that its bound is that of the relaxation; `Benders` keeps them.
 
     Raises:
         StageError: If the core maximizes or holds data, or a scenario moves the two sides of a
             row apart.
     """
+    core, first_columns, first_rows = program.core, program.first_columns, program.first_rows
     if core.maximize or core.data:
         raise StageError("the core must minimize and hold no data blocks")
-    s = scenarios
+    s = program.scenarios
     x, y = np.flatnonzero(first_columns), np.flatnonzero(~first_columns)
     above, below = np.flatnonzero(first_rows), np.flatnonzero(~first_rows)
     first = Stage((_part(core, x, above, "first"),), (), (Exit(np.arange(len(x))),))

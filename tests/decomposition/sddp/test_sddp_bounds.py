@@ -9,7 +9,7 @@ import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optrl_formulations.extensive_form import Scenarios, extensive_form
+from optrl_formulations.extensive_form import Scenarios, TwoStageProgram
 from optrl_formulations.linear_program import Block, LinearProgram
 from scipy.sparse import csr_matrix
 
@@ -121,9 +121,9 @@ def test_an_unbounded_cycle_is_refused_with_what_to_bound() -> None:
 def test_two_stages_equal_the_extensive_form(seed: int, multi: bool) -> None:
     """Truth: the deterministic equivalent; costs, bounds, right-hand sides, entries all random."""
     generator = np.random.default_rng(seed)
-    core, first_columns, first_rows, scenarios = random_two_stage(generator)
-    truth = Model(extensive_form(core, first_columns, first_rows, scenarios)).solve().objective
-    graph = two_stage_graph(core, first_columns, first_rows, scenarios)
+    program = random_two_stage(generator)
+    truth = Model(program.extensive_form()).solve().objective
+    graph = two_stage_graph(program)
     sddp = Sddp(graph, SddpSettings(cuts="multi" if multi else "single"), seed=seed)
     for _ in range(60):
         bound = sddp.iterate()
@@ -167,4 +167,4 @@ def random_two_stage(generator: np.random.Generator):
         column_lower=np.zeros((count, 1)),
         column_upper=generator.uniform(1.0, 3.0, (count, 1)) + 20,
     )
-    return core, np.arange(6) < 2, np.arange(3) < 1, scenarios
+    return TwoStageProgram(core, np.arange(6) < 2, np.arange(3) < 1, scenarios)
