@@ -5,12 +5,12 @@
 
 In the replay of the kept weeks policies know the forecast that the year begins with, or, with
 `--updated`, have it updated every quarter with the demand seen so far, all of them alike. On
-simulated demand forecasts are right and stay. How often to update and the shape of the position values were chosen on history
-before the start alone (`--history`, `--search`: weeks 84-135, 97-148, 110-161 and 127-178, demand
-fitted to what came before; see `EVERY` and `SHAPE`). The kept weeks are looked at once, with what
-was chosen. Every policy meets the same demand and the same random arrivals; differences to the
-lookahead are paired, with the half-width of their 95 % interval.
-Times are of the processor, a decision.
+simulated demand forecasts are right and stay. What is chosen was chosen on history before the
+start alone, demand fitted to what came before: the shape of the position values on weeks 110-161
+and 127-178 with one forecast each (`--search` goes on from it), how often to update on these and
+weeks 84-135 and 97-148 (`--history`). The kept weeks are looked at once, with what was chosen.
+Every policy meets the same demand and the same random arrivals; differences to the lookahead are
+paired, with the half-width of their 95 % interval. Times are of the processor, a decision.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def main() -> None:
         paths = bed.demand.sample(asked.simulated, instance.start, instance.horizon, generator)
         demand["simulated"] = paths
     makers: dict[str, Make] = {
-        "lookahead (26 weeks)": lambda i, d: Lookahead(i, d, horizon=26),
+        "lookahead (26 weeks)": lambda i, d: Lookahead(i, d, horizon=26, time_limit=None),
         "cost_to_go (4 weeks, chosen shape)": learned,
         "cost_to_go (4 weeks, by name)": CostToGo.fit,
         "echelon_base_stock": find("echelon_base_stock").fit,
@@ -120,9 +120,11 @@ def main() -> None:
     for where, paths in demand.items():
         peer: FloatArray | None = None
         for name, make in makers.items():
-            policy: DecidingPolicy = make(instance, bed.demand)
-            if asked.updated:
-                policy = Refitted(instance, make, every=EVERY)
+            policy: DecidingPolicy = (
+                Refitted(instance, make, every=EVERY)
+                if asked.updated
+                else make(instance, bed.demand)
+            )
             began = time.process_time()
             run = simulate(instance, policy, paths, seed=0, dtype=torch.float64)
             seconds = time.process_time() - began

@@ -1,11 +1,17 @@
 """Fitted value functions: what states cost under a teacher, learned and put into a short program.
 
-Rounds alternate two things. States after decisions are gathered, about those of the policy that
-decides (the teacher in the first round; from the second on every other one is met by the program
-with the value function as it is, so that it is right where the program goes), and valued by
-rollouts of the teacher with pathwise gradients (`rollout_targets`). Then an input-convex network is
-fitted to values and gradients. The policy that comes of it is `cost_to_go`: a program of one period
-that ends in the network, one step of policy improvement over the teacher, which keeps all limits.
+Rounds alternate two things. States after decisions are gathered and valued; then an input-convex
+network is fitted to values and gradients. The policy that comes of it is `cost_to_go`: a program of
+one period that ends in the network, one step of policy improvement over the teacher, which keeps
+all limits.
+
+In the first round states lie about those of the teacher, and rollouts of the teacher value them,
+with pathwise gradients (`rollout_targets`). From the second round on every other batch of states
+is met by the program with the value function as it is, so that it is right where the program
+goes. They are valued as ``targets`` says: by rollouts of the teacher still, or by programs that end
+in the value function, whose duals are the gradients (`program_targets`): then rounds are
+approximate policy iteration. Values of programs count up from period to period where costs are
+not discounted, so that they are shifted to agree with the value function on average.
 
 The teacher is a policy by name or the folder of a training, such as one of ``pathwise``.
 
@@ -23,24 +29,25 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from optrl_formulations.network import NodeKind
-from torch import Tensor
 
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.learning.base import LearnerSettings, Subject, TrainingError, TrainingState
 from optrl.learning.folder import load_policy as load_trained
 from optrl.learning.gradient_steps import GradientSteps
+from optrl.learning.program_targets import ProgramTargets
 from optrl.learning.rollout_targets import RolloutTargets, continuous
 from optrl.learning.state import generator_numbers, restore_generator
 from optrl.learning.state_sampling import StateSampler
+from optrl.learning.value_columns import columns_by_node, moved_columns, order_scale
 from optrl.networks.blockwise_convex import BlockwiseConvexNetwork
 from optrl.policies import find, names
 from optrl.policies.cost_to_go import CostToGo
-from optrl.policies.levels import mean_rate
-from optrl.policies.sourcing import Sourcing
 from optrl.simulation.rollout import DecidingPolicy, simulate
 from optrl.values.input_convex import InputConvex
-from optrl.values.state_columns import KINDS, StateColumns
+from optrl.values.state_columns import StateColumns
+
+_TARGETS = ("rollout", "program")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,11 @@ class FittedValueSettings(LearnerSettings):
         states: States gathered in such an update.
         replicates: Demand paths of each state.
         periods: Periods simulated of each path.
+        targets: What values the states that the program meets: "rollout" or "program".
+        program_states: States of a gathering update that programs value, up to `states`; the
+            others of the batch stay as the round before had them.
+        program_replicates: Demand paths of each of these.
+        program_periods: Periods of these programs.
         noise: Disturbance of orders, see `StateSampler`.
         steps: Steps of Adam in an update of fitting.
         batch: States of a step.
@@ -77,6 +89,10 @@ class FittedValueSettings(LearnerSettings):
     states: int = 512
     replicates: int = 32
     periods: int = 20
+    targets: str = "rollout"
+    program_states: int = 32
+    program_replicates: int = 8
+    program_periods: int = 1
     noise: float = 0.2
     steps: int = 25
     batch: int = 1024
@@ -92,9 +108,12 @@ class FittedValueSettings(LearnerSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         least = {"rounds": 1, "gathering": 1, "states": 1, "replicates": 1, "periods": 2}
+        least |= {"program_states": 1, "program_replicates": 1, "program_periods": 1}
         for name, bound in (least | {"steps": 1, "batch": 1, "kinks": 1}).items():
             if getattr(self, name) < bound:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least {bound}")
+        if self.targets not in _TARGETS:
+            raise TrainingError(f"targets is {self.targets!r}; it must be one of {_TARGETS}")
         if self.updates % self.rounds or self.updates // self.rounds <= self.gathering:
             raise TrainingError(
                 f"{self.updates} updates must be a multiple of {self.rounds} rounds of more than "
@@ -137,7 +156,7 @@ class FittedValue:
         self.columns = StateColumns.of(subject.instance)
         self.network = BlockwiseConvexNetwork(
             self.columns.size,
-            _by_node(self.columns),
+            columns_by_node(self.columns),
             (settings.group_hidden[0], settings.group_hidden[1]),
             (settings.joint_hidden[0], settings.joint_hidden[1]),
             generator=torch.Generator().manual_seed(seed),
@@ -152,7 +171,7 @@ class FittedValue:
             periods=settings.periods,
             replicates=settings.replicates,
         )
-        scale = _order_scale(self._instance, subject.demand)
+        scale = order_scale(self._instance, subject.demand)
         self._samplers = [
             StateSampler(
                 self._instance,
@@ -180,7 +199,7 @@ class FittedValue:
             "values": torch.zeros(size),
             "gradients": torch.zeros(size, self.columns.size),
         }
-        moved = _moved(subject.instance, self.columns)
+        moved = moved_columns(subject.instance, self.columns)
         self._weights = torch.from_numpy(np.where(moved, 3.0, 1.0)).float()
         self._done, self._loss = 0, 1.0
 
@@ -208,27 +227,48 @@ class FittedValue:
 
     def _gather(self, step: int) -> dict[str, float]:
         settings = self._settings
-        later = self._done >= self._round
-        which = int(later and step % 2)
-        sampler = self._samplers[which]
-        if which:
+        met = int(self._done >= self._round and step % 2)
+        sampler = self._samplers[met]
+        if met:
             sampler.policy = self.policy(self._instance, self._subject.demand)
         if sampler.period == self._instance.start:
-            sampler.skip(40 if not which else 15, self._generator)
-        arguments, values, gradients, taken = [], [], [], 0
-        while taken < settings.states:
+            sampler.skip(15 if met else 40, self._generator)
+        by_program = bool(met) and settings.targets == "program"
+        wanted = min(settings.program_states, settings.states) if by_program else settings.states
+        value_of = self._by_programs() if by_program else self._targets
+        batches, taken = [], 0
+        while taken < wanted:
             states, period = sampler.take(self._generator)
-            value, gradient = self._targets(states, period, self._generator)
-            arguments.append(states.columns(self.columns))
-            values.append(value)
-            gradients.append(gradient)
+            states = states.some(slice(0, wanted - taken))
+            values, gradients = value_of(states, period, self._generator)
+            batches.append((states.columns(self.columns), values, gradients))
             taken += len(states)
-        place = slice(step * settings.states, (step + 1) * settings.states)
-        for name, parts in (("arguments", arguments), ("values", values), ("gradients", gradients)):
-            self._data[name][place] = torch.cat(parts)[: settings.states]
+        arguments, values, gradients = (torch.cat(part) for part in zip(*batches, strict=True))
+        if by_program:
+            known = torch.from_numpy(self.value()(arguments.double().numpy())).float()
+            values = values - (values - known).mean()
+        place = slice(step * settings.states, step * settings.states + wanted)
+        found = {"arguments": arguments, "values": values, "gradients": gradients}
+        for name, numbers in found.items():
+            self._data[name][place] = numbers
+        each = settings.replicates * settings.periods
+        if by_program:
+            each = settings.program_replicates * settings.program_periods
         nodes = int((self._instance.network.kind == NodeKind.STOCKING).sum())
-        work = taken * settings.replicates * settings.periods * nodes
-        return {"loss": self._loss, "work": float(work * len(self._instance.network.items))}
+        items = len(self._instance.network.items)
+        return {"loss": self._loss, "work": float(taken * each * nodes * items)}
+
+    def _by_programs(self) -> ProgramTargets:
+        """Programs that end in the value function; made anew, so that they know no history."""
+        settings = self._settings
+        return ProgramTargets(
+            self._instance,
+            self._subject.demand,
+            self.value(),
+            self.columns,
+            periods=settings.program_periods,
+            replicates=settings.program_replicates,
+        )
 
     def _fit(self, update: int) -> dict[str, float]:
         settings, data = self._settings, self._data
@@ -346,39 +386,3 @@ def _teacher(name: str, instance: Instance, demand: DemandModel) -> DecidingPoli
     for parameter in getattr(getattr(policy, "network", None), "parameters", list)():
         parameter.requires_grad_(False)
     return policy
-
-
-def _by_node(columns: StateColumns) -> list[list[int]]:
-    """Columns of each item and node."""
-    found: dict[tuple[int, int], list[int]] = {}
-    for k, place in enumerate(zip(columns.item.tolist(), columns.node.tolist(), strict=True)):
-        found.setdefault(place, []).append(k)
-    return list(found.values())
-
-
-def _moved(instance: Instance, columns: StateColumns) -> np.ndarray:
-    """Columns that a decision moves at once, shape (K,): what decisions depend on."""
-    network = instance.network
-    moved = np.zeros(columns.size, dtype=bool)
-    for lane in network.replenishment_lanes.tolist():
-        lead = int(network.lead_time[lane])
-        into, out = network.destination[lane], network.origin[lane]
-        stock = columns.kind == KINDS.index("on_hand")
-        moved |= stock & (columns.node == out)
-        if lead:
-            due = columns.kind == KINDS.index("due")
-            moved |= due & (columns.node == into) & (columns.slot == lead - 1)
-        else:
-            moved |= stock & (columns.node == into)
-    return moved
-
-
-def _order_scale(instance: Instance, demand: DemandModel) -> Tensor:
-    """Expected demand that passes each lane's destination, shape (N, lanes)."""
-    sourcing = Sourcing.of(instance)
-    network = instance.network
-    rate = mean_rate(demand, instance.start, instance.horizon)
-    passing = np.einsum("nd,ndm->nm", rate, sourcing.supplies)
-    lanes = network.replenishment_lanes
-    to = np.searchsorted(sourcing.stocking, network.destination[lanes])
-    return torch.from_numpy(passing[:, to]).float()

@@ -157,11 +157,57 @@ def test_later_rounds_meet_the_programs_own_states():
     assert losses[-1] < 1.0
 
 
+def test_later_rounds_value_the_programs_states_by_programs():
+    """Batches that the program meets hold programs' values and duals; training goes on as well."""
+    settings = replace(
+        SMALL,
+        updates=48,
+        rounds=2,
+        gathering=6,
+        states=64,
+        validate_every=48,
+        steps=15,
+        targets="program",
+        program_states=16,
+        program_replicates=4,
+    )
+    learner = FittedValue.begin(subject(), settings, 1)
+    for _ in range(24 + 1):
+        learner.update()
+    value, before = learner.value(), learner.state().tensors["data.gradients"].clone()
+    kept = learner.state()
+    learner.update()
+    tensors = learner.state().tensors
+    changed = (tensors["data.gradients"] != before).any(dim=1).nonzero().ravel()
+    assert changed.tolist() == list(range(64, 64 + 16))
+    arguments, values = tensors["data.arguments"][changed], tensors["data.values"][changed]
+    # Shifted to the value function on average; every one is a cost and a best value after it.
+    apart = values - torch.from_numpy(value(arguments.double().numpy())).float()
+    assert abs(float(apart.mean())) < 1e-3
+    assert 0.1 < float(apart.std()) < 20
+    copy = FittedValue.begin(subject(), settings, 1)
+    copy.restore(replace(kept, tensors={name: x.clone() for name, x in kept.tensors.items()}))
+    copy.update()
+    assert torch.equal(
+        copy.state().tensors["data.gradients"], learner.state().tensors["data.gradients"]
+    )
+    for _ in range(22):
+        learner.update()
+    one, drawn = instance(), DEMAND.sample(8, 0, 100, np.random.default_rng(5))
+    costs = [
+        float(simulate(one, policy, drawn, seed=0, warm_up=20).period_cost[:, 20:].mean())
+        for policy in (learner.policy(one, DEMAND), BaseStock.fit(one, DEMAND))
+    ]
+    assert costs[0] < 1.03 * costs[1]
+
+
 def test_what_cannot_be_learned_is_refused():
     """Horizons that end, and settings that contradict each other."""
     with pytest.raises(TrainingError, match="without end"):
         FittedValue.begin(Subject(instance(), DEMAND), SMALL, 0)
     with pytest.raises(TrainingError, match="rounds"):
         FittedValueSettings(updates=50, rounds=2, gathering=40)
+    with pytest.raises(TrainingError, match="targets"):
+        FittedValueSettings(targets="guess")
     with pytest.raises(TrainingError, match="validate_every"):
         FittedValueSettings(validate_every=77)
