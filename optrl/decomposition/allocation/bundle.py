@@ -67,7 +67,6 @@ def meet(
         columns=("now",),
         capacity=allocation.capacity[:, None],
         price_limit=np.full((count, 1), np.inf),
-        weight=np.ones(1),
     )
     part = _parts(allocation)
     ledger = Ledger(_GROUPS)

@@ -35,15 +35,12 @@ class Coupling:
         capacity: Shape (R, P), infinite where there is no row.
         price_limit: Largest price, shape (R, P): what going above the capacity costs; infinite
             where it must hold.
-        weight: Discount times probability of each column, shape (P,): prices over it are in money
-            of their own period.
     """
 
     names: tuple[str, ...]
     columns: tuple[str, ...]
     capacity: FloatArray
     price_limit: FloatArray
-    weight: FloatArray
 
     def __post_init__(self) -> None:
         shape = (len(self.names), len(self.columns))
@@ -57,8 +54,6 @@ class Coupling:
                     f"{name} of {self.names[r]!r} in {self.columns[p]} is {found[r, p]}: give a "
                     "number of at least 0"
                 )
-        if self.weight.shape != shape[1:]:
-            raise BlockError(f"Coupling.weight has shape {self.weight.shape}, expected {shape[1:]}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -118,5 +113,4 @@ class Coupling:
             columns=tuple(f"tree node {k}" for k in range(shape[1])),
             capacity=capacity,
             price_limit=limit,
-            weight=layout.node_probability,
         )

@@ -87,7 +87,7 @@ def buyers(fault: str = "") -> list[BuyerRecipe]:
 def coupling() -> Coupling:
     """One and a half units of each resource for three buyers."""
     capacity = np.full((1, 2), 1.5)
-    return Coupling(("shelf",), ("a", "b"), capacity, np.full((1, 2), np.inf), np.ones(2))
+    return Coupling(("shelf",), ("a", "b"), capacity, np.full((1, 2), np.inf))
 
 
 def problem(items: int = 6) -> ReplenishmentItems:

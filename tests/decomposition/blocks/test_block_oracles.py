@@ -100,7 +100,7 @@ def test_dynamic_programs_share_a_budget() -> None:
     free = recipes[0].build().answer(np.zeros((1, 3)))
     tight = np.full((1, 3), 0.7 * float(free.usage.sum()) / 3)
     columns = ("period 0", "period 1", "period 2")
-    coupling = Coupling(("budget",), columns, tight, np.full((1, 3), np.inf), np.ones(3))
+    coupling = Coupling(("budget",), columns, tight, np.full((1, 3), np.inf))
     result = run(coupling, recipes, DantzigWolfe(), InProcess(), Stopping(gap=1e-6, iterations=80))
     assert result.stopped == "gap"
     assert result.lower > float(free.cost.sum())
