@@ -170,13 +170,12 @@ def main() -> None:
     told = summary(table[:32], "32 instances") + summary(table[32:], "off the grid")
     print("\n".join(told))
     if arguments.out is not None:
-        columns = {name: [row.get(name) for row in table] for name in COLUMNS}
+        columns = [{column: row.get(column) for column in COLUMNS} for row in table]
         remarks = [
-            "all costs exact, orders in whole units; gaps and half-widths in % of the optimum; the "
-            "32 instances first, then systems off the grid",
-            *told,
+            "all costs exact, orders in whole units; gaps and half-widths in % of the optimum; "
+            "the 32 instances first, then systems off the grid"
         ]
-        write_results(arguments.out, pl.DataFrame(columns), code, remarks)
+        write_results(arguments.out, pl.DataFrame(columns, infer_schema_length=None), code, remarks)
 
 
 if __name__ == "__main__":
