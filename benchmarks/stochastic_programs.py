@@ -5,8 +5,8 @@
 Multistage programs go through SDDP for a fixed number of iterations; two-stage ones through
 Benders, to a gap of 1e-4 or `--seconds` of CPU. The extensive form has as many CPU seconds. Time
 of both holds building. Extensive forms that `docs/results/known_values.csv` already holds are
-taken from there, with their seconds of wall time on idle cores. `sizes3 published` is sizes3 with the demands that were published
-(`SIZES3-dat`); the file's own second scenario differs.
+taken from there, with their seconds of wall time on idle cores. `sizes3 published` is sizes3 with
+the demands that were published (`SIZES3-dat`); the second scenario of the file itself differs.
 """
 
 from __future__ import annotations

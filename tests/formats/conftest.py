@@ -130,6 +130,34 @@ SCENARIOS     DISCRETE
 ENDATA
 """
 
+NETDES = """An instance of the stochastic Fixed - charge Network Flow Problem
+Adjacency Matrix, A
++
+3
+0.5
+200
+0,1,0;0,0,1;0,0,0
+0,10,0;0,0,7;0,0,0
+2
+0.5,0.5
+--Scenarios--
+0,3,0;0,0,1;0,0,0
+0,5,0;0,0,9;0,0,0
+2,-2,0
+--End of Scenario
+0,4,0;0,0,2;0,0,0
+0,6,0;0,0,9;0,0,0
+4,-3,-1
+"""
+
+NDP = """2 2 1 2
+1 2 0.0 3.0 5.0
+1 2 0.0 10.0 8.0
+1 2
+0.95 2.0
+0.05 12.0
+"""
+
 FILES = {
     "small.txt": CAP,
     "small.min": MIN,
@@ -140,6 +168,8 @@ FILES = {
     "vendor.cor": COR,
     "vendor.tim": TIM,
     "vendor.sto": STO,
+    "arcs.dat": NETDES,
+    "arcs.ndp": NDP,
 }
 
 

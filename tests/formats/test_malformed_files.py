@@ -53,6 +53,13 @@ from optrl.formats import FormatError, solve_file
         ("small.mps", " G  NEED", " Q  NEED", None, "HiGHS cannot read it: ERROR"),
         ("small.mps", "COST      2.0   NEED", "NEED      1.0   NEED", None, "duplicate"),
         ("small.mps", " UP BND       X ", " SC BND       Y ", None, "semicontinuous columns"),
+        ("arcs.dat", "+\n", "", None, "no line '+' ends the header"),
+        ("arcs.dat", "0.5,0.5", "0.5,0.6", 10, "probabilities must sum to 1"),
+        ("arcs.dat", "0,5,0;", "0,5;", 13, "capacities of scenario 0 must be 3 rows of 3"),
+        ("arcs.dat", "4,-3,-1\n", "", 17, "ends where supplies of scenario 1"),
+        ("arcs.ndp", "0.05 12.0", "0.06 12.0", 6, "probabilities must sum to 1"),
+        ("arcs.ndp", "1 2 0.0 10.0", "1 3 0.0 10.0", 6, "nodes or counts do not fit"),
+        ("arcs.ndp", "0.05 12.0\n", "", 5, "the file ends where a scenario"),
     ],
 )
 def test_malformed(write, name, old, new, line, message):

@@ -27,6 +27,8 @@ def test_every_module_with_a_reader_is_found():
         "fcnetlib",
         "guaranteed_service",
         "mps",
+        "ndp",
+        "netdes",
         "orlib_cap",
         "smps",
         "trigeiro",
@@ -45,6 +47,8 @@ def test_every_module_with_a_reader_is_found():
         ("vendor.cor", "smps"),
         ("vendor.tim", "smps"),
         ("vendor.sto", "smps"),
+        ("arcs.dat", "netdes"),
+        ("arcs.ndp", "ndp"),
     ],
 )
 def test_recognized_by_exactly_one(write, name, format_name):
@@ -147,6 +151,20 @@ def write_smps(write, **changes):
     for name in ("vendor.cor", "vendor.tim", "vendor.sto"):
         path = write(name, *changes.get(name.split(".")[1], ()))
     return path.with_suffix("")
+
+
+def test_network_design_before_demand(write):
+    """By hand: arcs 10 and 7 are opened; flow costs 6 in one scenario, 16 + 2 in the other."""
+    result = solve_one(write("arcs.dat"))
+    assert result.objective == pytest.approx(10 + 7 + 0.5 * 6 + 0.5 * 18)
+    assert result.size == {"nodes": 3, "arcs": 2, "scenarios": 2}
+
+
+def test_network_design_under_a_chance_constraint(write):
+    """By hand: with 5 % of demand 12 given up the small arc does; with 50 % both are needed."""
+    assert solve_one(write("arcs.ndp")).objective == pytest.approx(5.0)
+    even = write("arcs.ndp", "0.95 2.0\n0.05", "0.5 2.0\n0.5")
+    assert solve_one(even).objective == pytest.approx(13.0)
 
 
 def test_smps_scenarios(write):
