@@ -29,7 +29,7 @@ OracleName = Literal["flow", "scenario_lp"]
 PARTS = 64
 """Parts that a problem is cut into where nothing is given, as far as items go."""
 
-_SMALLEST_PART = 16
+_SMALLEST_PROGRAM = 16
 _FLOW_BLOCK, _PROGRAM_BLOCK = 1_024, 256
 """Largest blocks: flows are faster the more are asked at once, programs the smaller they are."""
 
@@ -47,7 +47,7 @@ def block_size(oracle: OracleName, items: int) -> int:
     """Items of a block where nothing is given."""
     if oracle == "flow":
         return _FLOW_BLOCK
-    return int(np.clip(-(-items // PARTS), _SMALLEST_PART, _PROGRAM_BLOCK))
+    return int(np.clip(-(-items // PARTS), _SMALLEST_PROGRAM, _PROGRAM_BLOCK))
 
 
 def decompose(
@@ -118,7 +118,7 @@ def decompose(
 
 def _parts(block: int, items: int) -> int:
     """Parts of a block, in proportion to its share of all items."""
-    return int(np.clip(round(PARTS * block / items), 1, max(block // _SMALLEST_PART, 1)))
+    return int(np.clip(round(PARTS * block / items), 1, block))
 
 
 def _recipe(oracle: OracleName, block: ReplenishmentItems, parts: int, first: FloatArray) -> Recipe:
