@@ -14,7 +14,7 @@ Peers, in the same table: the best capped dual-index policy of each instance, by
 costs, and the published A3C policies.
 
     python benchmarks/learned_dual_sourcing.py [--parts specialists,generalist,off-table]
-        [--updates 600] [--paths 1024] [--out docs/results/learned_dual_sourcing.csv]
+        [--updates 1000] [--paths 1024] [--out docs/results/learned_dual_sourcing.csv]
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
     """Make the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--parts", default="specialists,generalist,off-table")
-    parser.add_argument("--updates", type=int, default=600)
+    parser.add_argument("--updates", type=int, default=1000)
     parser.add_argument("--paths", type=int, default=1024)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
