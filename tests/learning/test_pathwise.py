@@ -46,14 +46,14 @@ def tree(unmet):
 
 
 @pytest.mark.parametrize("unmet", ["lost", "backorder"])
-@pytest.mark.parametrize("rounds", [0, 1, 2])
-def test_gradient_of_simulated_cost_equals_finite_differences(unmet, rounds):
+@pytest.mark.parametrize(("rounds", "levels"), [(0, False), (1, False), (2, False), (1, True)])
+def test_gradient_of_simulated_cost_equals_finite_differences(unmet, rounds, levels):
     """Along random directions in weight space, in float64, through rationing and messages."""
     instance = tree(unmet)
     mean = np.array([[4.0, 6.0], [2.0, 3.0]])
     demand = Normal(np.array([2, 3]), steady(mean), steady(mean / 3))
     space = InputSpace(2)
-    network = PolicyNetwork.seeded(policy_shape(space, 6, 3, rounds), 1).double()
+    network = PolicyNetwork.seeded(policy_shape(space, 6, 3, rounds, levels=levels), 1).double()
     systems = SimulatedSystems(
         training_instance(instance, demand), network, space, paths=3, endless=False,
         dtype=torch.float64,
@@ -170,6 +170,8 @@ def test_wrong_settings_are_refused():
     """Each names what is wrong; a family has no end."""
     with pytest.raises(TrainingError, match="depth"):
         PathwiseSettings(depth=1)
+    with pytest.raises(TrainingError, match="levels"):
+        PathwiseSettings(levels=True, separate=True)
     with pytest.raises(TrainingError, match="rise"):
         PathwiseSettings(rise=1.0)
     with pytest.raises(TrainingError, match="single places"):
