@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from optrl.bounds.conditions import require
 from optrl.bounds.inner_problem import InnerProblem, InnerSolution
 from optrl.bounds.lower_bound import LowerBound
 from optrl.bounds.paths import PathSource
@@ -82,6 +83,7 @@ def information_relaxation(
     Raises:
         BoundRefusedError: If a condition of the penalty does not hold.
     """
+    require(NAME, penalty.conditions)
     began = time.process_time()
     relaxation = Relaxation(source, penalty, time_limit=time_limit)
     values = []

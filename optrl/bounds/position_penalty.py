@@ -119,8 +119,8 @@ class PositionPenalty:
 
     @cached_property
     def window(self) -> IntArray:
-        """Periods of demand that a position must cover, by item, shape (N,)."""
-        sourcing = Sourcing.of(self.instance)
+        """Periods of demand that a position must cover, by item, shape (N,); delays left out."""
+        sourcing = Sourcing.of(replace(self.instance, arrivals=()))
         items, places = sourcing.parent.shape
         total = np.zeros((items, places), dtype=np.int64)
         row = np.arange(items)

@@ -116,10 +116,14 @@ class KnownFuture:
         self.view = CoarseView.of(_relaxed(instance), weight, merge=False)
         self._seed, self._make = seed, make
         self.problem: StageProblem | None = None
+        self._scenario = -1
 
     def prepare(self, scenario: int) -> StageProblem:
-        """The program of a scenario's arrivals: the last one where arrivals are certain."""
+        """The program of a scenario's arrivals, kept for as long as they are the same."""
+        if self.problem is not None and (scenario == self._scenario or not self.instance.arrivals):
+            return self.problem
         delivery = realized_delivery(self.instance, self._seed, scenario, self.periods)
+        self._scenario = scenario
         if self.problem is None or delivery is not None:
             view = self.view
             # What stock or capacity cannot carry of a frozen order is cut as it is carried out.

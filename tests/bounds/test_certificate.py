@@ -44,7 +44,8 @@ def test_pairing_narrows_the_gap():
     costs = common + 3 + generator.normal(0, 0.1, 30)
     together = certify(Upper("x", costs, "p"), [sampled("b", common)])
     apart = certify(Upper("x", costs, "q"), [sampled("b", common)])
-    assert together.paired and not apart.paired
+    assert together.paired
+    assert not apart.paired
     assert together.gap < 3.2 < apart.gap
     assert together.gap >= 3 - 0.1
 
@@ -61,7 +62,8 @@ def test_a_proved_bound_needs_no_sampling():
     costs = np.array([5.0, 5.1, 4.9, 5.0])
     proved = LowerBound("proved", "none", (), value=4.8)
     found = certify(Upper("x", costs), [proved])
-    assert found.lower == 4.8 and found.gap == pytest.approx(found.upper - 4.8)
+    assert found.lower == 4.8
+    assert found.gap == pytest.approx(found.upper - 4.8)
 
 
 def test_violated_conditions_are_refused():
@@ -84,7 +86,8 @@ def test_sddp_is_refused_for_other_demand(lost_sales):
     source = lost_sales.source
     outcomes = [grouping.outcomes for grouping in lost_sales.groupings]
     kept = sddp_bound(source.instance, source.model, outcomes, lost_sales.sddp)
-    assert kept.proved and kept.mean <= lost_sales.optimum * (1 + 1e-6)
+    assert kept.proved
+    assert kept.mean <= lost_sales.optimum * (1 + 1e-6)
     other = Poisson(np.array([1]), steady(np.array([[3.0]])))
     with pytest.raises(BoundRefusedError, match="expectation of the model's demand"):
         sddp_bound(source.instance, other, outcomes, lost_sales.sddp)
@@ -118,9 +121,11 @@ def test_policies_of_a_random_network_are_certified():
     """Lower <= upper on every path, and a summary that says what it rests on."""
     instance = random_instance(np.random.default_rng(0), items=3, horizon=8)
     found = certify_policy(instance, "base_stock", 6)
-    assert found.lower <= found.upper and found.gap >= found.estimated_gap >= 0
+    assert found.lower <= found.upper
+    assert found.gap >= found.estimated_gap >= 0
     said = found.summary()
-    assert "known in advance" in said["assumption"] and said["paired"]
+    assert "known in advance" in said["assumption"]
+    assert said["paired"]
 
 
 def test_comparisons_hold_their_policies_against_the_bound():

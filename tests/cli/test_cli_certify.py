@@ -1,0 +1,43 @@
+"""Certificates on the command line: in the summary, for a reader, and in comparisons."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def test_a_plan_says_how_far_from_optimal_it_can_be(run: Any, small: Path, tmp_path: Path) -> None:
+    """Lower and upper bound, gap, confidence and assumption stand in the summary written."""
+    words = ("plan", small, "--policy", "s_s", "--certify", 3)
+    found = run(*words, "--json", "--out", tmp_path / "plan")
+    assert found.code == 0
+    certificate = json.loads(found.out)["certificate"]
+    assert certificate == json.loads((tmp_path / "plan/summary.json").read_text())["certificate"]
+    assert certificate["lower_bound"] <= certificate["estimated_lower_bound"]
+    assert certificate["estimated_lower_bound"] <= certificate["cost"] <= certificate["upper_bound"]
+    assert certificate["gap"] > 0
+    assert "known in advance" in certificate["assumption"]
+    said = run(*words).out
+    assert "certificate, 95% for all of it: s_s costs" in said
+    assert "perfect information" in said
+
+
+def test_without_certify_there_is_none(run: Any, small: Path) -> None:
+    """Nothing is simulated that was not asked for."""
+    found = run("plan", small, "--policy", "s_s", "--json")
+    assert json.loads(found.out)["certificate"] is None
+
+
+def test_one_path_is_refused(run: Any, small: Path) -> None:
+    """A single path says nothing of the sampling error."""
+    found = run("plan", small, "--policy", "s_s", "--certify", 1)
+    assert found.code != 0
+    assert "at least 2" in found.err
+
+
+def test_a_comparison_has_the_certified_gap(run: Any, small: Path, tmp_path: Path) -> None:
+    """Beside each policy, and what it rests on below."""
+    words = ("compare", small, "--policies", "s_s,base_stock", "--scenarios", 6)
+    found = run(*words, "--bound", 4, "--runs", tmp_path / "runs")
+    assert found.code == 0
+    assert "certified gap" in found.out.splitlines()[2]
+    assert "from the perfect information bound of" in " ".join(found.out.split())
