@@ -18,7 +18,7 @@ from optrl.decomposition.benders.cuts import Cut, tangent
 from optrl.decomposition.benders.problem import TwoStage
 from optrl.decomposition.sddp.pushing import push_outcome, push_state
 from optrl.decomposition.sddp.stage import Outcome, Stage
-from optrl.solver import InfeasibleError, Model, Solution
+from optrl.solver import InfeasibleError, Model, NumericalTroubleError, Solution
 
 _FEASIBLE = 1e-7
 
@@ -56,27 +56,31 @@ class RelaxedRecourse:
         for number, scenario in enumerate(self._problem.scenarios):
             stage = self._problem.second(scenario)
             outcome = stage.outcomes[scenario.outcome]
-            free = replace(outcome, cost={})
             key = (scenario.node, outcome.program)
             # Infeasibility is explained at length, so it is met by slacks from the second time on.
-            if key in self._elastic:
-                short = self._solve(self._elastic[key], stage, free, state)
-                if short.objective > _FEASIBLE:
-                    yield tangent(None, short.objective, _slope(short, stage), state), np.inf
+            short = self._shortfall(key, stage, outcome, state) if key in self._elastic else None
+            if short is None or short.objective <= _FEASIBLE:
+                if key not in self._models:
+                    self._models[key] = Model(stage.relaxed()[key[1]], pricing="devex")
+                try:
+                    solved = self._solve(self._models[key], stage, outcome, state)
+                except InfeasibleError:
+                    short = self._shortfall(key, stage, outcome, state)
+                except NumericalTroubleError:
+                    # On the brink of infeasibility the solver's answers may differ.
+                    if short is None:
+                        raise
+                else:
+                    value = solved.objective
+                    yield tangent(number, value, _slope(solved, stage), state), value
                     continue
-            model = self._models.get(key)
-            if model is None:
-                program = stage.relaxed()[key[1]]
-                model = self._models[key] = Model(program, pricing="devex")
-            try:
-                solved = self._solve(model, stage, outcome, state)
-            except InfeasibleError:
-                self._elastic[key] = Model(elastic(stage.relaxed()[key[1]]), pricing="devex")
-                short = self._solve(self._elastic[key], stage, free, state)
-                yield tangent(None, short.objective, _slope(short, stage), state), np.inf
-                continue
-            value = solved.objective
-            yield tangent(number, value, _slope(solved, stage), state), value
+            yield tangent(None, short.objective, _slope(short, stage), state), np.inf
+
+    def _shortfall(self, key: _Key, stage: Stage, outcome: Outcome, state: FloatArray) -> Solution:
+        """How far a scenario is from feasible."""
+        if key not in self._elastic:
+            self._elastic[key] = Model(elastic(stage.relaxed()[key[1]]), pricing="devex")
+        return self._solve(self._elastic[key], stage, replace(outcome, cost={}), state)
 
     @staticmethod
     def _solve(model: Model, stage: Stage, outcome: Outcome, state: FloatArray) -> Solution:
