@@ -21,7 +21,10 @@ of weakly coupled stochastic dynamic programs, Operations Research 56(3) (polici
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -34,12 +37,16 @@ from optrl.decomposition.allocation.recovery import Recovered, Repair, allocate,
 from optrl.demand.base import DemandModel
 from optrl.errors import OptrlError
 from optrl.instance import Instance
+from optrl.policies.base import ProgramReport
 from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.fluid_prices import FluidPrices
+from optrl.policies.planned import PlannedFlows
 from optrl.policies.position_stage import PositionStage, has_several_ways, not_separable
 from optrl.policies.position_values import Shape
 from optrl.policies.price_forecast import PriceForecast
+from optrl.simulation.rollout import simulate
 from optrl.simulation.state import Decision, State
+from optrl.solver.highs import Progress
 from optrl.stages.stage_problem import StageState
 
 How = Literal["auto", "priced", "forecast", "monolithic", "program"]
@@ -151,6 +158,64 @@ class DualGuided:
         self.repairs = tuple(repairs)
         return Decision(order=torch.as_tensor(np.stack(orders)).to(state.on_hand.dtype))
 
+    def plan(
+        self,
+        *,
+        time_limit: float | None = None,
+        relative_gap: float | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> tuple[PlannedFlows, ProgramReport]:
+        """Plan the horizon on expected demand, a decision after the other; see `PlanningPolicy`.
+
+        Afterwards `repairs` holds what was repaired by period.
+        """
+        if self._program is not None:
+            return self._program.plan(
+                time_limit=time_limit, relative_gap=relative_gap, progress=progress
+            )
+        if self._forecast is not None:
+            raise OptrlError("a plan searches its prices: use how='priced' or 'monolithic'")
+        instance = self.instance
+        planner = copy.copy(self)
+        planner._warm = {}
+        if time_limit is not None:
+            planner._time_limit = time_limit / max(1, instance.horizon)
+        if relative_gap is not None:
+            planner._relative_gap = relative_gap
+        path = self.demand.mean(instance.start, instance.horizon)
+        repairs: list[Repair] = []
+        began = time.perf_counter()
+        run = simulate(
+            instance,
+            _Kept(planner, repairs),
+            path[None],
+            seed=0,
+            dtype=torch.float64,
+            record="full",
+        )
+        assert run.detail is not None
+        self.repairs = tuple(repairs)
+        discount = instance.network.discount ** np.arange(instance.horizon)
+        report = ProgramReport(
+            method=f"{self.how}: values of positions, one period after the other",
+            programs=len(repairs),
+            status="optimal",
+            objective=None,
+            bound=None,
+            gap=max(repair.gap for repair in repairs),
+            seconds=time.perf_counter() - began,
+            columns=len(self.stage.item),
+            rows=len(instance.network.resources),
+            # In money of the plan's first period, as the plan's cost is.
+            prices=np.stack([repair.prices for repair in repairs], axis=1) * discount,
+        )
+        flows = PlannedFlows(
+            first_period=instance.start,
+            order=run.detail.released[0].numpy(),
+            serve=run.detail.served[0].numpy(),
+        )
+        return flows, report
+
     def problems(self, state: State, period: int) -> Iterator[Allocation]:
         """The stage problem of each scenario, not for ``program``.
 
@@ -190,6 +255,20 @@ class DualGuided:
             time_limit=self._time_limit,
             relative_gap=self._relative_gap,
         )
+
+
+@dataclass
+class _Kept:
+    """Plays a policy and keeps what each decision repaired."""
+
+    policy: DualGuided
+    repairs: list[Repair]
+
+    def decide(self, state: State, period: int) -> Decision:
+        """The next decision."""
+        decision = self.policy.decide(state, period)
+        self.repairs.extend(self.policy.repairs)
+        return decision
 
 
 def _choose(instance: Instance, how: How) -> How:

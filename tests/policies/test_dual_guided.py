@@ -303,3 +303,24 @@ def test_a_forecast_is_written_and_read(tmp_path):
     (tmp_path / FILE).write_bytes(b"nothing")
     with pytest.raises(OptrlError):
         PriceForecast.load(tmp_path)
+
+
+def test_a_plan_keeps_capacities_and_tells_its_repairs():
+    """All periods on expected demand: within the capacity, with prices and gaps by period."""
+    bed = with_lots(SharedCapacity.case(8, 2, 1.3, periods=6, seed=8), np.random.default_rng(8))
+    instance = bed.instance
+    policy = DualGuided(instance, bed.demand, how="priced")
+    flows, report = policy.plan()
+    network = instance.network
+    lanes, resource = network.replenishment_lanes, network.resources[0]
+    inside = np.isin(lanes, network.lanes_of(resource))
+    load = np.einsum("nat,n->t", flows.order[:, inside], resource.use)
+    assert (load <= resource.capacity[0] * (1 + 1e-9)).all()
+    assert load.sum() > 0
+    lot = network.lot_size[:, lanes, None]
+    count = flows.order / np.where(lot > 0, lot, 1.0)
+    assert (np.abs(count - np.round(count)) * (lot > 0) < 1e-6).all()
+    assert report.prices.shape == (1, 6)
+    assert report.prices.max() > 0
+    assert [repair.prices[0] for repair in policy.repairs] == pytest.approx(report.prices[0])
+    assert report.gap == max(repair.gap for repair in policy.repairs)

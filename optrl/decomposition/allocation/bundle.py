@@ -46,7 +46,7 @@ def meet(
     ceiling: FloatArray,
     *,
     master: Master | None = None,
-    rounds: int = 40,
+    rounds: int = 25,
     tolerance: float = 1e-6,
 ) -> Met:
     """Ask at prices that a master proposes, until bound and average meet.

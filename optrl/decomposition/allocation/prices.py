@@ -16,13 +16,14 @@ BIT 11(2).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from optrl_formulations.network import BoolArray, FloatArray
 
 from optrl.decomposition.allocation.bundle import meet
 from optrl.decomposition.allocation.problem import Allocation, AllocationError
+from optrl.decomposition.allocation.program import solve_program
 
 # Brackets narrower than this share of a price are points.
 _NARROW = 1e-9
@@ -83,7 +84,7 @@ def find_prices(
     start: FloatArray | None = None,
     *,
     enough: int = 256,
-    improvement: float = 1e-6,
+    improvement: float = 1e-5,
 ) -> PriceSearch:
     """Search prices.
 
@@ -105,6 +106,8 @@ def find_prices(
             return PriceSearch(np.zeros(resources), oracle.bound, free, (free,), oracle.passes)
     else:
         scarce = np.ones(1, dtype=bool)
+    if resources > 1 and len(allocation.cost) <= enough:
+        return _small(oracle)
     low: list[FloatArray] = []
     for r in np.flatnonzero(scarce).tolist():
         prices, sides = _bracket(oracle, prices, r, enough)
@@ -121,6 +124,23 @@ def find_prices(
         prices = oracle.prices
     high = _lift(oracle, prices)
     return PriceSearch(oracle.prices, oracle.bound, high, (oracle.best, *low), oracle.passes)
+
+
+def _small(oracle: _Oracle) -> PriceSearch:
+    """Prices of several resources from one program, where all columns may stay open anyway."""
+    allocation = oracle.allocation
+    nothing = np.zeros(len(allocation.cost))
+    relaxed = replace(
+        allocation,
+        lot=nothing,
+        smallest=nothing,
+        fixed_cost=nothing,
+        setup=np.zeros_like(allocation.setup),
+    )
+    solved = solve_program(relaxed)
+    assert solved.prices is not None
+    oracle.ask(solved.prices)
+    return PriceSearch(oracle.prices, oracle.bound, solved.quantity, (oracle.best,), oracle.passes)
 
 
 def _slack(allocation: Allocation) -> FloatArray:
