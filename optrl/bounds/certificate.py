@@ -196,7 +196,7 @@ def _refuse_fault(upper: Upper, bound: LowerBound, together: bool, error: float)
         raise BoundFaultError(
             f"the {bound.name} bound is {bound.mean:.8g}, and policy {upper.policy!r} was "
             f"simulated to cost {float(upper.cost.mean()):.8g}: even with the sampling error of "
-            f"both, the cost lies {-highest:.4g} below what no policy can cost. Either the bound does not "
-            "apply (other demand, arrivals, horizon or costs than simulated) or one of the two "
-            f"programs is wrong. The bound assumes: {bound.assumption}"
+            f"both, the cost lies {-highest:.4g} below what no policy can cost. Either the bound "
+            "does not apply (other demand, arrivals, horizon or costs than simulated) or one of "
+            f"the two programs is wrong. The bound assumes: {bound.assumption}"
         )
