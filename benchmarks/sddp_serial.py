@@ -2,12 +2,12 @@
 
     python benchmarks/sddp_serial.py docs/results/sddp_serial.csv
 
-Clark and Scarf's recursion gives the average cost of an endless horizon, which bounds no finite one.
-So the certificate is taken over a horizon of its own: 20 periods, from the local base-stock levels
-of the optimal policy with mean demand on its way, nothing credited for what is left. No policy costs
-less than the bound; the cost of the cuts' own policy (on the grouped demand) and of the optimal
-policy of the endless horizon (echelon base stock, on the true normal demand) lie above it. The
-endless horizon's optimum stands beside them.
+Clark and Scarf's recursion gives the average cost of an endless horizon, which bounds no finite
+one. So the certificate is taken over a horizon of its own: 20 periods, from the local base-stock
+levels of the optimal policy with mean demand on its way, nothing credited for what is left. No
+policy costs less than the bound; the cost of the cuts' own policy (on the grouped demand) and of
+the optimal policy of the endless horizon (echelon base stock, true normal demand) lie above it.
+The endless horizon's optimum stands beside them.
 
 Demand is grouped into equally likely intervals, each at its conditional mean, so that the bound is
 one for the normal demand, too. A run ends when a sweep raises the bound by less than 0.2 %, or at a
@@ -126,8 +126,7 @@ def main() -> None:
         rows.append(measure(bed, args.seconds))
         print(rows[-1], flush=True)
         remarks = [
-            f"cost a period over {PERIODS} periods; half widths of 95 % intervals; CPU seconds of one"
-            " thread",
+            f"cost a period over {PERIODS} periods; half widths of 95 % intervals; CPU seconds",
             "gap: lower of the two policies' means over the bound; own policy on grouped demand",
         ]
         write_results(args.table, pl.DataFrame(rows), code, remarks)

@@ -13,6 +13,7 @@ from optrl.decomposition.sddp.events import Iterated, SddpResult, Stopping
 from optrl.decomposition.sddp.forward import GivenPolicy, ImportanceSampling, OwnPolicy
 from optrl.decomposition.sddp.graph import PolicyGraph
 from optrl.decomposition.sddp.outcomes import DemandOutcomes, group_by_means, independent_product
+from optrl.decomposition.sddp.policy_forward import replenishment_policy
 from optrl.decomposition.sddp.pyomo_stage import pyomo_stage
 from optrl.decomposition.sddp.replenishment import (
     markovian_replenishment_graph,
@@ -51,6 +52,7 @@ __all__ = [
     "markovian_replenishment_graph",
     "pyomo_stage",
     "replenishment_graph",
+    "replenishment_policy",
     "save_cuts",
     "train",
     "two_stage_graph",
