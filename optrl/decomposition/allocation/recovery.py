@@ -21,6 +21,7 @@ from optrl.decomposition.allocation.prices import PriceSearch, find_prices
 from optrl.decomposition.allocation.problem import UNGROUPED, Allocation
 from optrl.decomposition.allocation.program import solve_program
 from optrl.decomposition.allocation.whole import respond_whole, round_whole
+from optrl.solver import NoSolutionError
 
 _OPEN_INTEGERS = 200
 
@@ -35,7 +36,7 @@ class Repair:
         moved: Use of each resource by all quantities that were changed, shape (R,).
         cost: What the answer gained more than the result does: the price of keeping all limits,
             negative where room was filled.
-        decided: Columns that the program decided.
+        decided: Columns that the program decided; 0 where it was not needed or ran out of time.
         gain: Of the result.
         bound: Upper bound on the gain of any allocation.
         passes: Times that all columns were asked for prices.
@@ -118,26 +119,35 @@ def recover(
     time_limit: float | None = 10.0,
     relative_gap: float = 1e-4,
 ) -> Recovered:
-    """A feasible allocation from what a price search found; arguments as in `allocate`."""
+    """A feasible allocation from what a price search found; arguments as in `allocate`.
+
+    Raises:
+        optrl.solver.NoSolutionError: If time was up before there was any feasible allocation.
+    """
     asked = round_whole(allocation, search.low[0], search.prices)
     base = round_whole(allocation, search.high, search.prices)
     columns = _open(allocation, search, base)
     prices, bound, passes = search.prices, search.bound, search.passes
+    quantity, solved = base, None
     if len(columns):
-        solved = solve_program(
-            allocation, columns, base, time_limit=time_limit, relative_gap=relative_gap
-        )
-        quantity = solved.quantity
-        if allocation.is_feasible(base) and allocation.gain(base) > solved.gain:
-            quantity = base
+        feasible = allocation.is_feasible(base)
+        try:
+            solved = solve_program(
+                allocation, columns, base, time_limit=time_limit, relative_gap=relative_gap
+            )
+        except NoSolutionError:
+            # Out of time: the answer that keeps all limits is left as it is, and the gap tells.
+            if not feasible:
+                raise
+    if solved is not None:
+        if not feasible or allocation.gain(base) <= solved.gain:
+            quantity = solved.quantity
         if solved.prices is not None:
             # The program's duals are prices of the whole where the settled columns stay so.
             tried = allocation.lagrangian(solved.prices)[1]
             passes += 1
             if tried < bound:
                 prices, bound = solved.prices, tried
-    else:
-        quantity = base
     moved = allocation.use.T @ np.abs(quantity - asked)
     gain = allocation.gain(quantity)
     return Recovered(
@@ -147,7 +157,7 @@ def recover(
             excess=allocation.excess(asked),
             moved=moved,
             cost=allocation.gain(asked) - gain,
-            decided=len(columns),
+            decided=0 if solved is None else len(columns),
             gain=gain,
             bound=max(bound, gain),
             passes=passes,

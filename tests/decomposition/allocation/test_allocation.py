@@ -234,3 +234,15 @@ def test_numbers_that_do_not_fit_are_refused():
         two_columns(cost=np.zeros(3))
     with pytest.raises(AllocationError, match="1 resources"):
         find_prices(two_columns(), np.zeros(2))
+
+
+def test_out_of_time_the_answer_within_all_limits_stands():
+    """No time for the program: the result is feasible, and the gap says what may be missed."""
+    allocation = two_columns()
+    search = find_prices(allocation)
+    found = recover(allocation, search, time_limit=0.0)
+    assert allocation.is_feasible(found.quantity)
+    assert found.repair.gain >= allocation.gain(search.high)
+    missed = found.repair.bound - found.repair.gain
+    assert missed >= -1e-9
+    assert found.repair.gap == pytest.approx(max(missed, 0) / found.repair.bound)
