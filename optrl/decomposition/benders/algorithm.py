@@ -216,12 +216,16 @@ class Benders:
         return Cut(None, one.intercept, one.slope)
 
     def _exact_values(self, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Bounds (lower, upper) of each scenario's cost; nothing is known of those out of time."""
         key = np.round(state, 9).tobytes()
         if key not in self._known:
-            both = np.array(
-                [self._integer.value(s, state) for s in range(len(self.problem.scenarios))]
-            )
-            self._known[key] = both[:, 0], both[:, 1]
+            count = len(self.problem.scenarios)
+            lower, upper = np.full(count, -np.inf), np.full(count, np.inf)
+            for s in range(count):
+                if self._left() == 0.0:
+                    return lower, upper
+                lower[s], upper[s] = self._integer.value(s, state)
+            self._known[key] = lower, upper
         return self._known[key]
 
     def _offer(self, point: MasterPoint, costs: FloatArray) -> None:
