@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +25,14 @@ from iowa_cost_to_go import learned
 from result_table import commit, write_results
 from sddp_lost_sales import MEAN, PERIODS
 
-from optrl.bounds.certificate import Certificate, Upper, certify
+from optrl.bounds.certificate import Upper, certify
 from optrl.bounds.cut_penalty import CutPenalty, Grouping
 from optrl.bounds.information_relaxation import Relaxation, information_relaxation
-from optrl.bounds.known_bounds import perfect_information_bound, sddp_bound
+from optrl.bounds.known_bounds import (
+    known_perfect_information,
+    perfect_information_bound,
+    sddp_bound,
+)
 from optrl.bounds.lower_bound import LowerBound
 from optrl.bounds.paths import PathSource
 from optrl.bounds.penalty_training import TrainingSettings, train_penalty
@@ -78,48 +83,55 @@ def lost_sales(text: str, seconds: float, paths: int) -> list[Row]:
     return rows
 
 
-def iowa(paths: int, weights: Path, steps: int, unpenalized: int) -> list[Row]:
-    """The certified gap of Iowa's hybrid in simulation."""
+def iowa(
+    paths: int, weights: Path, steps: int, unpenalized: int, write: Callable[[list[Row]], None]
+) -> None:
+    """The certified gap of Iowa's hybrid in simulation, written after each path."""
     bed = Iowa.case()
     instance, model = bed.instance, bed.demand
-    penalty = PositionPenalty.even(instance, model)
+    free = PositionPenalty.even(instance, model)
     if weights.exists():
-        penalty = penalty.with_weights(np.load(weights).ravel())
+        penalty = free.with_weights(np.load(weights).ravel())
     else:
-        penalty = trained(penalty, steps)
+        penalty = trained(free, steps)
         weights.parent.mkdir(parents=True, exist_ok=True)
         np.save(weights, penalty.share)
     source = PathSource(instance, model, SEED)
-    relaxation, free = Relaxation(source, penalty), PositionPenalty.even(instance, model)
-    perfect = Relaxation(source, free)
+    relaxation, perfect = Relaxation(source, penalty), Relaxation(source, free)
     values, known, costs = [], [], []
-    began, rows = time.process_time(), []
+    began = time.process_time()
     for number in range(paths):
         costs.append(cost_of(source, number))
         values.append(relaxation.solve(number).value)
         if number < unpenalized:
             known.append(perfect.solve(number).value)
-        print(number, costs[-1], values[-1], known[-1:], flush=True)
-    spent = (time.process_time() - began) / paths
+        print(number, costs[-1], values[-1], known[number:], flush=True)
+        if number:
+            spent = time.process_time() - began
+            write(certified_rows(source, penalty, costs, values, known, spent))
+
+
+def certified_rows(
+    source: PathSource,
+    penalty: PositionPenalty,
+    costs: Sequence[float],
+    values: Sequence[float],
+    known: Sequence[float],
+    seconds: float,
+) -> list[Row]:
+    """Rows of what was found on the first paths; all seconds stand with the first."""
     upper = Upper("cost_to_go", np.array(costs), source.name)
-    bounds = [
-        LowerBound(
-            "information relaxation",
-            penalty.assumption,
-            penalty.conditions,
-            sample=np.array(values),
-            paths=source.name,
-            seconds=spent * paths,
-        ),
-        LowerBound(
-            "perfect information", "", (), sample=np.array(known), paths=source.name, seconds=0.0
-        ),
-    ]
-    for bound in bounds:
-        found = certify(upper, [bound])
-        row = _bound_row("iowa, simulated years", bound, 0.0) | _certified(found)
-        rows.append(row)
-        print(row, flush=True)
+    relaxed = LowerBound(
+        *("information relaxation", penalty.assumption, penalty.conditions),
+        sample=np.array(values),
+        paths=source.name,
+        seconds=seconds,
+    )
+    perfect = known_perfect_information(source.instance, np.array(known), paths=source.name)
+    rows = []
+    for bound in (relaxed, perfect):
+        rows.append(_bound_row("iowa, simulated years", bound, 0.0) | _certified(upper, bound))
+        print(rows[-1], flush=True)
     return rows
 
 
@@ -171,7 +183,8 @@ def _bound_row(case: str, bound: LowerBound, before: float) -> Row:
     }
 
 
-def _certified(found: Certificate) -> Row:
+def _certified(upper: Upper, bound: LowerBound) -> Row:
+    found = certify(upper, [bound])
     return {
         "policy_cost": found.cost,
         "estimated_gap_percent": 100 * found.estimated_gap / found.bound.mean,
@@ -194,13 +207,16 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     code = commit()
-    rows: list[Row] = []
     if asked.part == "iowa":
-        rows += iowa(asked.paths, asked.weights, asked.steps, asked.unpenalized)
-    else:
-        for text in asked.case:
-            rows += lost_sales(text, asked.seconds, asked.paths)
-    _write(asked.table, rows, code, asked.part)
+        iowa(
+            *(asked.paths, asked.weights, asked.steps, asked.unpenalized),
+            lambda found: _write(asked.table, found, code, asked.part),
+        )
+        return
+    rows: list[Row] = []
+    for text in asked.case:
+        rows += lost_sales(text, asked.seconds, asked.paths)
+        _write(asked.table, rows, code, asked.part)
 
 
 COLUMNS = (
