@@ -144,7 +144,7 @@ def published_row(
         learned["generalist"] = find("pretrained").fit(bed.instance, bed.demand)
     row = judged(case, *best_of_table(bed.name), learned, options)
     row = {"instance": bed.name, **row, "specialist_cpu_seconds": seconds}
-    row["published_ppo"] = bed.published["ppo"]
+    row["published_ppo"] = round(bed.published["ppo"], 4)
     for name in learned:
         row[f"{name}_to_ppo_pct"] = round(100 * (row[f"{name}_cost"] / row["published_ppo"] - 1), 2)
     return row
