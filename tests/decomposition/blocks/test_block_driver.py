@@ -138,7 +138,7 @@ def test_a_failing_oracle_is_named(fault: str, words: str) -> None:
 
 def test_a_process_that_dies_is_named() -> None:
     """A worker that is gone is a failure of its blocks, not of the run."""
-    result = run(coupling(), buyers("die"), LevelBundle(), ProcessPool(2), Stopping(gap=1e-9))
+    result = run(coupling(), buyers("die"), LevelBundle(), ProcessPool(1), Stopping(gap=1e-9))
     assert result.stopped == "failed"
     assert result.failure is not None
     assert "its process died" in result.failure.reason
