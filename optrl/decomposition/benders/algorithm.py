@@ -86,6 +86,7 @@ class Benders:
         self._master = Master(self.problem)
         self._relaxed = RelaxedRecourse(self.problem)
         self._integer = IntegerRecourse(self.problem, self.settings.piece_seconds)
+        self._steps = 0
         self._known: dict[bytes, tuple[FloatArray, FloatArray]] = {}
         self._trace: list[tuple[int, float, float, float]] = []
         self._began = clock()
@@ -184,27 +185,37 @@ class Benders:
         return short <= max(_ALMOST * room, _VIOLATED * (1 + abs(self.bound)))
 
     def _integer_cuts(self, evaluated: Evaluation, point: MasterPoint) -> list[Cut]:
-        """Cuts from integer programs of the scenarios, where they cut off the point."""
+        """Cuts from integer programs of the scenarios, where they cut off the point.
+
+        Multipliers are improved only when those at hand give no cut any more: a step costs as
+        much as a cut.
+        """
         lower, upper = self._exact_values(point.state)
         self._offer(point, upper)
+        most = self.settings.lagrangian_steps
+        while True:
+            cuts = self._integer_round(evaluated, point, lower, self._steps)
+            if cuts or self._steps >= most:
+                return cuts
+            self._steps = min(max(2 * self._steps, 1), most)
+
+    def _integer_round(
+        self, evaluated: Evaluation, point: MasterPoint, lower: FloatArray, steps: int
+    ) -> list[Cut]:
+        """Lagrangian cuts, and integer L-shaped ones where the last step gives none."""
         cuts: list[Cut] = []
-        binary = self.problem.binary_state
+        last = self.problem.binary_state and steps >= self.settings.lagrangian_steps
         for s, relaxed in enumerate(evaluated.cuts):
             target = float(lower[s])
             if target <= point.theta[s] + _VIOLATED * (1 + abs(target)):
                 continue
             if self._left() == 0.0:
                 break
-            cut = self._integer.lagrangian(
-                s,
-                relaxed.slope,
-                point.state,
-                target if np.isfinite(target) else 0.0,
-                self.settings.lagrangian_steps,
-            )
+            height = target if np.isfinite(target) else 0.0
+            cut = self._integer.lagrangian(s, relaxed.slope, point.state, height, steps)
             found = _cutting_off([cut], point)
-            if binary and cut.height(point.state) < target - _VIOLATED * (1 + abs(target)):
-                found.append(self._l_shaped(s, target, point.state))
+            if last and not found:
+                found = [self._l_shaped(s, target, point.state)]
             cuts += found
         return cuts
 
