@@ -9,8 +9,8 @@ rations them, in percent of the capacity, mean over periods; ``cut`` are units t
 of capacity, a period. Time is processor time of decisions alone, the first one included.
 
 Forecasts are learned by tightness from prices of re-solving, at 100 and 1,000 items; those of
-10,000 use what was learned at 1,000. Blind learning runs once
-on 100 items without the capacity. Both are kept in FOLDER and continued there.
+10,000 use what was learned at 1,000. Blind learning runs once, on 100 items without the capacity.
+Both are kept in FOLDER and continued there.
 """
 
 from __future__ import annotations
