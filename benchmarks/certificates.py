@@ -235,7 +235,10 @@ def _write(table: Path, rows: list[Row], code: str, part: str) -> None:
         mine = pl.col("case").str.starts_with("iowa" if part == "iowa" else "lost-sales")
         new = pl.concat([old.filter(~mine), new])
     new = new.sort("case", maintain_order=True).with_columns(pl.col(pl.Float64).round_sig_figs(6))
-    remarks = ["CPU seconds of one thread, training of cuts included; half widths of 95 %"]
+    remarks = [
+        "CPU seconds of one thread, training of cuts included; half widths of 95 %",
+        "the command is the last run's; rows of the other part come from a run of their own",
+    ]
     write_results(table, new, code, remarks)
 
 
