@@ -9,7 +9,7 @@ The optimum is that of the recursion of Clark and Scarf, which only judges. Two 
 * above the optimal echelon levels on the same demand, with the 95 % half-width of the mean
   difference, which is far more precise.
 
-    python benchmarks/learned_serial.py [--updates 300] [--paths 256] [--instances 1,2,...]
+    python benchmarks/learned_serial.py [--updates 600] [--paths 256] [--instances 1,2,...]
         [--out docs/results/learned_serial.csv]
 """
 
@@ -72,7 +72,7 @@ def row(bed: SerialBed, settings: PathwiseSettings) -> dict[str, str]:
 def main() -> None:
     """Make the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--updates", type=int, default=300)
+    parser.add_argument("--updates", type=int, default=600)
     parser.add_argument("--paths", type=int, default=256)
     parser.add_argument("--instances", default="1,2,3,4,5,6,7,8,9,10")
     parser.add_argument("--out", type=Path)
