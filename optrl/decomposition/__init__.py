@@ -1,1 +1,1 @@
-"""One problem cut into stages of time, joined by cuts on the value of what is left in stock."""
+"""Large problems cut into parts that prices, cuts and values join, with bounds that are proved."""
