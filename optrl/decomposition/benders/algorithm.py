@@ -207,11 +207,14 @@ class Benders:
         last = self.problem.binary_state and steps >= self.settings.lagrangian_steps
         for s, relaxed in enumerate(evaluated.cuts):
             target = float(lower[s])
-            if target <= point.theta[s] + _VIOLATED * (1 + abs(target)):
+            feasible = np.isfinite(target)
+            if feasible and target <= point.theta[s] + _VIOLATED * (1 + abs(target)):
+                continue
+            if target == -np.inf:
                 continue
             if self._left() == 0.0:
                 break
-            height = target if np.isfinite(target) else 0.0
+            height = target if feasible else 0.0
             cut = self._integer.lagrangian(s, relaxed.slope, point.state, height, steps)
             found = _cutting_off([cut], point)
             if last and not found:

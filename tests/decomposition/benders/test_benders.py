@@ -127,6 +127,37 @@ def test_states_without_recourse_are_cut_off(seed: int, integer_recourse: bool) 
     assert result.value == pytest.approx(truth, rel=1e-5)
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.1])
+def test_states_without_integer_recourse_are_cut_off(gain: float) -> None:
+    """Truth by hand: 2 y = x0 has no whole y for x0 = 1, though the relaxation has y = 1/2."""
+    width = 3
+    core = LinearProgram(
+        cost=np.array([-gain, -0.05, 1.0]),
+        offset=0.0,
+        matrix=csr_matrix(np.array([[1.0, 1.0, 0.0], [-1.0, 0.0, 2.0]])),
+        row_lower=np.array([-np.inf, 0.0]),
+        row_upper=np.array([2.0, 0.0]),
+        column_lower=np.zeros(width),
+        column_upper=np.array([1.0, 1.0, 5.0]),
+        integrality=np.ones(width, dtype=bool),
+        columns={"column": Block("column", 0, width, str)},
+        rows={"row": Block("row", 0, 2, str)},
+    )
+    seen = Scenarios(
+        np.ones(1),
+        cost_column=np.array([2]),
+        cost=np.ones((1, 1)),
+        row=np.array([1]),
+        row_lower=np.zeros((1, 1)),
+        row_upper=np.zeros((1, 1)),
+    )
+    program = TwoStageProgram(core, np.arange(width) < 2, np.arange(2) < 1, seen)
+    result = Benders(two_stage_graph(program), BendersSettings(gap=1e-6, iterations=50)).run()
+    assert result.ended == "optimal"
+    assert result.value == pytest.approx(-0.05)
+    np.testing.assert_allclose(result.x, [0.0, 1.0], atol=1e-9)
+
+
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000), steps=st.sampled_from([0, 6]))
 def test_lagrangian_cuts_lie_below_and_above_benders(seed: int, steps: int) -> None:
