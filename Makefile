@@ -51,10 +51,17 @@ bench: $(VENV)/ready  ## benchmarks with ratios against named peers, and the lon
 	$(BIN)/python benchmarks/iowa_report.py
 	$(BIN)/python benchmarks/learn.py --out docs/results/learn.csv
 	$(BIN)/python benchmarks/learned_lost_sales.py --out docs/results/learned_lost_sales.csv
+	$(BIN)/python benchmarks/learned_dual_sourcing.py --out docs/results/learned_dual_sourcing.csv
+	$(BIN)/python benchmarks/learned_serial.py --out docs/results/learned_serial.csv
+	$(BIN)/python benchmarks/learned_one_warehouse.py --out docs/results/learned_one_warehouse.csv
 	$(BIN)/python benchmarks/embedding.py --table docs/results/embedding.csv
 	$(BIN)/python benchmarks/ppo_lost_sales.py
 	$(BIN)/python benchmarks/gym_invmgmt_profit.py --out out/gym_invmgmt.csv
 	$(BIN)/python benchmarks/sddp_lost_sales.py docs/results/sddp_lost_sales.csv
+	$(BIN)/python benchmarks/sddp_serial.py docs/results/sddp_serial.csv
+	$(BIN)/python benchmarks/stochastic_programs.py ../shared/data docs/results/stochastic_programs.csv
+	$(BIN)/python benchmarks/decompose.py docs/results/decompose.csv --items 100 1000 10000 100000
+	$(BIN)/python benchmarks/dual_guided.py out/dual_guided --table docs/results/dual_guided.csv
 	$(BIN)/python benchmarks/kill_training.py
 
 clean:  ## remove what the targets made

@@ -115,6 +115,28 @@ def test_learned_gaps_are_as_the_table_says():
     assert f"capped base-stock policies cost {sum(capped) / 32:.2f} % more" in WORDS
 
 
+def test_learned_systems_are_as_the_tables_say():
+    """Means of the shipped networks and of specialists, and how many are clearly cheaper."""
+    gaps = [
+        float(row["generalist_gap_pct"])
+        for row in results("learned_dual_sourcing.csv")
+        if row["specialist_gap_pct"]
+    ]
+    assert len(gaps) == 6
+    assert f"{sum(gaps) / 6:.3f} % above the optimum on average over the six" in WORDS
+    rows = results("learned_one_warehouse.csv")
+    shipped, own = (
+        sum(float(row[f"{kind}_pct"]) for row in rows) / len(rows)
+        for kind in ("generalist", "specialist")
+    )
+    clear = sum(
+        float(row["specialist_pct"]) < -float(row["specialist_half_width_pct"]) for row in rows
+    )
+    assert (len(rows), clear) == (10, 9)
+    assert f"costs {-shipped:.1f} % less on average than the best tuned classical" in WORDS
+    assert f"own networks {-own:.1f} % less, and less beyond the interval on nine of ten" in WORDS
+
+
 def test_commands_are_found():
     """There are commands to check, of both kinds."""
     programs = {shlex.split(line)[0] for _, line in SHELL}
