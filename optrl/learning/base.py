@@ -89,11 +89,22 @@ class LearnerSettings:
     exploding: float | None = 100.0
 
     def __post_init__(self) -> None:
-        for name in ("updates", "checkpoint_every", "validate_every"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        self._at_least(1, "updates", "checkpoint_every", "validate_every")
         if self.exploding is not None and not self.exploding > 1:
             raise TrainingError(f"exploding is {self.exploding}; it must be above 1, or none")
+
+    def _at_least(self, bound: int, *names: str) -> None:
+        """Refuse settings below a bound; those that are None are the learner's to choose."""
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not value >= bound:
+                raise TrainingError(f"{name} is {value}; it must be at least {bound}")
+
+    def _positive(self, *names: str) -> None:
+        """Refuse settings that are not above 0."""
+        for name in names:
+            if not getattr(self, name) > 0:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be positive")
 
 
 @runtime_checkable

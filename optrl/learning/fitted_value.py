@@ -107,11 +107,12 @@ class FittedValueSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = {"rounds": 1, "gathering": 1, "states": 1, "replicates": 1, "periods": 2}
-        least |= {"program_states": 1, "program_replicates": 1, "program_periods": 1}
-        for name, bound in (least | {"steps": 1, "batch": 1, "kinks": 1}).items():
-            if getattr(self, name) < bound:
-                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least {bound}")
+        self._at_least(1, "rounds", "gathering", "states", "replicates", "steps", "batch", "kinks")
+        self._at_least(1, "program_states", "program_replicates", "program_periods")
+        self._at_least(1, "validation_paths", "validation_periods")
+        self._at_least(2, "periods")
+        self._at_least(0, "noise", "value_weight")
+        self._positive("learning_rate")
         if self.targets not in _TARGETS:
             raise TrainingError(f"targets is {self.targets!r}; it must be one of {_TARGETS}")
         if self.updates % self.rounds or self.updates // self.rounds <= self.gathering:

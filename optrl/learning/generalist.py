@@ -61,6 +61,7 @@ class GeneralistSettings(PathwiseSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._at_least(1, "systems", "later_groups_every")
         known = [str(family.about["family"]) for family in FAMILIES]
         if self.family not in known:
             raise TrainingError(f"family {self.family!r}: choose one of {', '.join(known)}")

@@ -106,14 +106,11 @@ class PathwiseSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("width", "paths", "periods", "restart", "validation_paths"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.depth < 2:
-            raise TrainingError(f"depth is {self.depth}; it must be at least 2")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise TrainingError(f"{name} is {getattr(self, name)}; it must be positive")
+        self._at_least(1, "width", "slots", "paths", "periods", "restart")
+        self._at_least(1, "validation_paths", "validation_periods")
+        self._at_least(2, "depth")
+        self._at_least(0, "rounds", "forecast", "cut_charge")
+        self._positive("learning_rate", "clip")
         if self.levels and (self.separate or self.lots):
             raise TrainingError("levels are for one network that learns without `lots`")
         if not 0 < self.window <= 1:

@@ -82,10 +82,8 @@ class PPOSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        counts = ("environments", "rollout", "batch", "epochs", "episode")
-        for name in (*counts, "validation_scenarios", "validation_periods"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        self._at_least(1, "environments", "rollout", "batch", "epochs", "episode")
+        self._at_least(1, "validation_scenarios", "validation_periods")
         if not self.learning_rate > 0 or any(width < 1 for width in self.hidden):
             raise TrainingError(
                 f"learning_rate is {self.learning_rate} and hidden {self.hidden}; all must be "

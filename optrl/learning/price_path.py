@@ -66,9 +66,9 @@ class PricePathSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("paths", "periods", "steps", "batch", "validation_paths"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        self._at_least(1, "paths", "periods", "steps", "batch")
+        self._at_least(1, "validation_paths", "validation_periods")
+        self._positive("learning_rate")
         if not self.hidden or not all(width > 0 for width in self.hidden):
             raise TrainingError(f"hidden is {self.hidden}; give positive numbers of units")
 

@@ -115,6 +115,9 @@ class RolloutTargets:
 
         Returns:
             Shapes (S,) and (S, K).
+
+        Raises:
+            TrainingError: If the policy's orders have no derivative.
         """
         step = max(1, _SIDE_BY_SIDE // self._replicates)
         parts = [
@@ -144,6 +147,12 @@ class RolloutTargets:
         for k, of_period in enumerate(demand):
             if k:
                 decision = self._policy.decide(state, state.period)
+                if not decision.order.requires_grad:
+                    raise TrainingError(
+                        "the policy's orders have no derivative (programs have none), so that "
+                        "pathwise gradients would be wrong: value states by a policy that torch "
+                        "can differentiate, such as base_stock or one of `pathwise`"
+                    )
             else:
                 # What was decided is in the state already: demand is next.
                 decision = Decision(torch.zeros(count, copies.stock.shape[2], self._lanes))

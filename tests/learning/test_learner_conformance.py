@@ -14,7 +14,7 @@ from safetensors.torch import load
 import optrl
 from optrl.demand.fit import fit
 from optrl.learning import find, names
-from optrl.learning.base import Learner, LearnerSettings, Subject
+from optrl.learning.base import Learner, LearnerSettings, Subject, TrainingError
 from optrl.learning.settings import settings_as_json, settings_from, settings_of
 from optrl.networks.tensor_file import check_same_form, read_tensor_file, write_tensor_file
 from optrl.simulation.rollout import simulate
@@ -251,3 +251,17 @@ def test_policies_with_other_tensors_are_refused(begin, kind, subject, tmp_path)
             read_tensor_file(path, about["kind"])
             with pytest.raises(optrl.OptrlError):
                 kind.load_policy(tmp_path, subject.instance, subject.demand)
+
+
+NUMBERS = (
+    *("later_groups_every", "systems", "slots", "paths", "periods", "validation_paths"),
+    *("validation_periods", "steps", "rollout", "learning_rate"),
+)
+
+
+def test_numbers_that_no_training_can_have_are_refused(kind):
+    """By name when settings are made, before anything is learned."""
+    own = [field.name for field in fields(kind.settings_class) if field.name in NUMBERS]
+    for name in own:
+        with pytest.raises(TrainingError, match=name):
+            kind.settings_class(**{name: 0})

@@ -7,9 +7,11 @@ import torch
 from optrl.building import build
 from optrl.demand.paths import steady
 from optrl.demand.poisson import Poisson
+from optrl.learning.base import TrainingError
 from optrl.learning.program_targets import ProgramTargets
 from optrl.learning.rollout_targets import Afterwards, RolloutTargets
 from optrl.policies.base_stock import BaseStock
+from optrl.policies.cost_to_go import CostToGo
 from optrl.values.input_convex import InputConvex
 from optrl.values.separable import Separable
 from optrl.values.state_columns import KINDS, StateColumns
@@ -165,3 +167,18 @@ def test_any_convex_network_may_stand_at_the_end_of_the_programs():
         for value in (linear, network)
     ]
     assert torch.allclose(found[0], found[1], atol=1e-4)
+
+
+def test_rollouts_of_programs_are_refused():
+    """Their decisions have no derivative: gradients would hold later orders fixed."""
+    one = instance()
+    targets = RolloutTargets(
+        one,
+        DEMAND,
+        CostToGo.fit(one, DEMAND),
+        StateColumns.of(one),
+        periods=2,
+        replicates=1,
+    )
+    with pytest.raises(TrainingError, match="no derivative"):
+        targets(states(1), 0, np.random.default_rng(1))
