@@ -29,9 +29,8 @@ class OneWarehouseKind:
         usable = nodes.simple & (nodes.feature("choices") == 0) & (nodes.lot == 1)
         usable &= _whole_units(nodes.demand) and not len(network.serving_lanes)
         holding = network.holding_cost[:, sourcing.stocking]
-        shortage = np.zeros_like(holding)
-        for d, node in enumerate(sourcing.demand_nodes):
-            shortage += sourcing.owns[:, d] * network.shortage_cost[:, node, None]
+        # Purchases count: a unit lost is neither bought nor carried.
+        ratio = nodes.cost_ratio
         mean = nodes.inputs.scale
         retailer = usable & (sourcing.parent != NOWHERE) & (nodes.feature("passed_on") < 1e-9)
         retailer &= sourcing.owns.sum(axis=1) == 1
@@ -39,7 +38,7 @@ class OneWarehouseKind:
         retailer &= within(mean, about["mean"])
         # The wildest demand trained is normal with deviation 6 and mean 0.4, cut at 0.
         retailer &= nodes.feature("squared_variation") <= 1 / mean + 1.6
-        retailer &= within(shortage, [bound * holding for bound in about["cost_ratio"]])
+        retailer &= within(ratio, about["cost_ratio"])
         warehouse = usable & (sourcing.parent == NOWHERE)
         warehouse &= nodes.feature("passed_on") > 1 - 1e-9
         warehouse &= within(sourcing.lead_time, about["warehouse_lead_times"])
@@ -52,7 +51,7 @@ class OneWarehouseKind:
             low, high = _extent(holding, below)
             bounds = about["warehouse_holding_cost"]
             tree &= (high <= low * _ALIKE) & within(holding[:, w], [b * low for b in bounds])
-            low, high = _extent(shortage, below)
+            low, high = _extent(ratio, below)
             tree &= high <= low * _ALIKE
             covered |= tree[:, None] & below
             covered[:, w] |= tree

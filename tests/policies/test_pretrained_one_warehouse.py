@@ -65,6 +65,9 @@ def changed(name):
         table[1] *= 3
     elif name == "holding_cost":
         table[1, network.node_index["retailer2"]] = 2.0
+    elif name == "lane_cost":
+        # With the price of a unit near its shortage cost of 9, hardly any shortage is worth stock.
+        table[1, network.lanes.index(("supplier", "warehouse"))] = 8.5
     elif name == "lot_size":
         table[1, network.lanes.index(("warehouse", "retailer3"))] = 2.0
     else:
@@ -73,7 +76,9 @@ def changed(name):
     return replace(instance, network=replace(network, **{name: table})), case.demand_of(2)
 
 
-@pytest.mark.parametrize("name", ["shortage_cost", "holding_cost", "lot_size", "fixed_cost"])
+@pytest.mark.parametrize(
+    "name", ["shortage_cost", "holding_cost", "lane_cost", "lot_size", "fixed_cost"]
+)
 def test_systems_of_another_kind_follow_base_stock_as_a_whole(name):
     """Whatever is changed at one node or lane; the item beside it stays with the network."""
     instance, demand = changed(name)
