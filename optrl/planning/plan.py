@@ -30,6 +30,7 @@ from optrl.policies.base import PlanningPolicy, ProgramReport
 from optrl.policies.planned import PlannedDecisions
 from optrl.simulation.rollout import simulate
 from optrl.simulation.trajectory import Detail, Trajectory
+from optrl.solver.errors import NoSolutionError
 from optrl.solver.highs import Progress
 
 
@@ -96,8 +97,8 @@ def plan(
         demand: What is believed about demand; fitted from the instance when None.
         seed: For policies that sample.
         explain: Whether to plan once more without shared limits where some bind, for the items
-            that they displace.
-        time_limit: Seconds for the solver.
+            that they displace; left out where the solver has no such plan in time.
+        time_limit: Seconds for the solver, for each of the two plans.
         relative_gap: At which a MIP may stop; the policy's own when None.
         progress: Called with the state of a long MIP.
 
@@ -125,11 +126,16 @@ def plan(
     interrupted = program is not None and program.status == "interrupted"
     explained = explain and not interrupted
     if explained and binding_rows(tables.prices).height:
-        free, _ = play(without_limits(certain))
-        displaced = displaced_table(
-            certain, tables.prices, _detail_of(trajectory), _detail_of(free)
-        )
-        tables = replace(tables, displaced=displaced)
+        try:
+            free, _ = play(without_limits(certain))
+        except NoSolutionError:
+            # Out of time: the plan is there, and its tables say that nothing was explained.
+            explained = False
+        else:
+            displaced = displaced_table(
+                certain, tables.prices, _detail_of(trajectory), _detail_of(free)
+            )
+            tables = replace(tables, displaced=displaced)
     discount = instance.network.discount ** np.arange(instance.horizon)
     cost = {kind: float(values[0].numpy() @ discount) for kind, values in trajectory.cost.items()}
     end = instance.network.discount**instance.horizon

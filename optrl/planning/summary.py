@@ -30,7 +30,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
 
     ``fill_rate`` is demand met in its own period over demand, None without demand.
     ``binding_resources`` are those of `binding_resources`, each with the items that it holds back
-    most (`optrl.planning.displacement`; None where that was not asked for).
+    most (`optrl.planning.displacement`; None where that was not asked for or not found in time).
     """
     instance, tables, verification = plan.instance, plan.tables, plan.verification
     held_back = most_displaced(tables.displaced)

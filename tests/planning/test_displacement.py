@@ -9,6 +9,8 @@ import pytest
 from optrl.planning.displacement import without_limits
 from optrl.planning.plan import plan
 from optrl.planning.summary import binding_rows
+from optrl.policies.cost_to_go import CostToGo
+from optrl.solver.errors import NoSolutionError
 from optrl.testing import random_instance
 
 
@@ -95,3 +97,20 @@ def test_the_summary_says_who_misses_most(scarce):
     assert not short.explained
     assert short.tables.displaced.is_empty()
     assert all(row["displaced"] is None for row in short.summary()["binding_resources"])
+
+
+def test_a_plan_stands_where_the_one_without_limits_is_not_found(scarce, monkeypatch):
+    """Out of time for the explanation alone, the plan is as without one."""
+    solve = CostToGo.plan
+
+    def slow(self, **how):
+        if not self.ending.instance.network.resources:
+            raise NoSolutionError("no time", 0.0)
+        return solve(self, **how)
+
+    short = plan(scarce, explain=False)
+    monkeypatch.setattr(CostToGo, "plan", slow)
+    found = plan(scarce)
+    assert not found.explained
+    assert found.total_cost == short.total_cost
+    assert all(row["displaced"] is None for row in found.summary()["binding_resources"])
