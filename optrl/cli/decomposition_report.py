@@ -32,14 +32,22 @@ def summary(problem: ReplenishmentItems, result: Result, oracle: str) -> dict[st
         "lower_bound": _finite(result.lower),
         "upper_bound": _finite(result.upper),
         "relative_gap": _finite(result.gap),
-        "assumption": "demand is as expected"
-        + ("; integers are relaxed" if problem.network.has_integers else ""),
+        "assumption": _assumption(problem),
         "rounds": len(result.trace),
         "seconds": result.trace[-1].seconds if result.trace else 0.0,
         "stopped": result.stopped,
         "failure": None if result.failure is None else str(result.failure),
         "resources": _resources(problem, result),
     }
+
+
+def _assumption(problem: ReplenishmentItems) -> str:
+    parts = ["demand is as expected"]
+    if problem.data.delivery is not None:
+        parts.append("of random arrivals comes what is expected")
+    if problem.network.has_integers:
+        parts.append("integers are relaxed")
+    return "; ".join(parts)
 
 
 def _resources(problem: ReplenishmentItems, result: Result) -> list[dict[str, Any]]:

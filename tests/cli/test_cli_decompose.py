@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from optrl_formulations.replenishment_arrays import build_replenishment
 
 from optrl.decomposition.blocks.items import ReplenishmentItems
 from optrl.demand.fit import fit
+from optrl.instance import ArrivalProfile
 from optrl.solver import Model
-from optrl.tables import load
+from optrl.tables import load, save
 
 
 def test_bounds_hold_the_optimum_between_them(run: Any, small: Path, tmp_path: Path) -> None:
@@ -76,3 +78,14 @@ def test_wrong_use(run: Any, small: Path, words: tuple[str, ...], message: str) 
     found = run("decompose", small, *words)
     assert found.code == 2
     assert message in found.err
+
+
+def test_random_arrivals_are_part_of_the_assumption(run: Any, small: Path, tmp_path: Path) -> None:
+    """What the bound takes as certain is said where it is random."""
+    instance = load(small)
+    lane = int(instance.network.replenishment_lanes[0])
+    late = ArrivalProfile(lane, np.array([0.5, 0.5]), np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.9]]))
+    save(replace(instance, arrivals=(late,)), tmp_path / "late")
+    for folder, random in ((small, False), (tmp_path / "late", True)):
+        told = json.loads(run("decompose", folder, "--rounds", 1, "--json").out)
+        assert ("random arrivals" in told["assumption"]) == random

@@ -23,7 +23,7 @@ from optrl_formulations.network import BoolArray, FloatArray
 
 from optrl.decomposition.allocation.bundle import meet
 from optrl.decomposition.allocation.problem import Allocation, AllocationError
-from optrl.decomposition.allocation.program import solve_program
+from optrl.decomposition.allocation.program import ProgramSolution, solve_program
 
 # Brackets narrower than this share of a price are points.
 _NARROW = 1e-9
@@ -128,7 +128,17 @@ def find_prices(
 
 def _small(oracle: _Oracle) -> PriceSearch:
     """Prices of several resources from one program, where all columns may stay open anyway."""
-    allocation = oracle.allocation
+    solved, prices = solve_relaxed(oracle.allocation)
+    oracle.ask(prices)
+    return PriceSearch(oracle.prices, oracle.bound, solved.quantity, (oracle.best,), oracle.passes)
+
+
+def solve_relaxed(allocation: Allocation) -> tuple[ProgramSolution, FloatArray]:
+    """One program over all columns without lots, smallest quantities, fixed costs and set-ups.
+
+    Returns:
+        Its solution, and the prices of the resources there, shape (R,).
+    """
     nothing = np.zeros(len(allocation.cost))
     relaxed = replace(
         allocation,
@@ -139,8 +149,7 @@ def _small(oracle: _Oracle) -> PriceSearch:
     )
     solved = solve_program(relaxed)
     assert solved.prices is not None
-    oracle.ask(solved.prices)
-    return PriceSearch(oracle.prices, oracle.bound, solved.quantity, (oracle.best,), oracle.passes)
+    return solved, solved.prices
 
 
 def _slack(allocation: Allocation) -> FloatArray:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from optrl_formulations.network import FloatArray, IntArray
 
-from optrl.decomposition.allocation.prices import PriceSearch, find_prices
+from optrl.decomposition.allocation.prices import PriceSearch, find_prices, solve_relaxed
 from optrl.decomposition.allocation.problem import UNGROUPED, Allocation
 from optrl.decomposition.allocation.program import solve_program
 from optrl.decomposition.allocation.whole import respond_whole, round_whole
@@ -93,10 +93,13 @@ def allocate(
 def allocate_whole(
     allocation: Allocation, *, time_limit: float | None = None, relative_gap: float = 1e-4
 ) -> Recovered:
-    """All columns in one program, without prices before: exact, and for comparison."""
+    """All columns in one program, without prices before: exact, and for comparison.
+
+    A program with integers has no duals: its prices are those with integers relaxed.
+    """
     solved = solve_program(allocation, time_limit=time_limit, relative_gap=relative_gap)
     nothing = np.zeros(len(allocation.capacity))
-    prices = nothing if solved.prices is None else solved.prices
+    prices = solve_relaxed(allocation)[1] if solved.prices is None else solved.prices
     return Recovered(
         solved.quantity,
         Repair(

@@ -158,6 +158,14 @@ def test_the_price_is_the_marginal_value_of_the_capacity():
     assert displaced(two_columns(), found.quantity) == pytest.approx([3, 5])
 
 
+def test_one_program_in_lots_has_the_prices_of_its_relaxation():
+    """A full capacity is worth what the relaxed problem pays for it, and not nothing."""
+    found = allocate_whole(two_columns(lot=np.ones(2)))
+    assert found.quantity == pytest.approx([3, 1])
+    assert found.repair.prices == pytest.approx([4])
+    assert found.repair.gain <= found.repair.bound <= 19 + 1e-6
+
+
 def test_repair_tells_what_was_moved_and_what_it_cost():
     """At price 4 nothing or all of the second column is asked; recovery moves it to one unit."""
     allocation = two_columns()
