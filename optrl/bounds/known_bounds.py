@@ -100,6 +100,17 @@ def sddp_bound(
         )
         for t, at in enumerate(given)
     )
+    variance = model.variance(instance.start, periods)
+    wider = max(
+        float(
+            (outcome.probability @ (outcome.demand - at) ** 2 - variance[:, :, t].ravel()).max(
+                initial=0.0
+            )
+        )
+        if at.shape == variance[:, :, t].ravel().shape
+        else float("inf")
+        for t, (outcome, at) in enumerate(zip(outcomes, given, strict=True))
+    )
     return LowerBound(
         name="SDDP",
         assumption=(
@@ -118,6 +129,13 @@ def sddp_bound(
                 "outcomes have the expectation of the model's demand",
                 off <= 1e-4 * max(1.0, float(mean.max(initial=0.0))),
                 f"they differ from it by up to {off:.3g}: group all of the model's demand",
+            ),
+            # Conditional means vary less than demand: what varies more cannot be such groups.
+            Condition(
+                "outcomes vary no more than the model's demand",
+                wider <= 1e-3 * max(1.0, float(variance.max(initial=0.0))),
+                f"their variance is above it by up to {wider:.3g}: group the model's demand by "
+                "conditional means",
             ),
             Condition(
                 "costs are judged by their expectation",

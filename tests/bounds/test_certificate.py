@@ -80,6 +80,7 @@ def test_sddp_is_refused_for_other_demand(lost_sales):
     """Cuts made for one demand bound nothing under another, nor over another horizon."""
     from dataclasses import replace
 
+    from optrl.decomposition.sddp import DemandOutcomes
     from optrl.demand.paths import steady
     from optrl.demand.poisson import Poisson
 
@@ -91,6 +92,9 @@ def test_sddp_is_refused_for_other_demand(lost_sales):
     other = Poisson(np.array([1]), steady(np.array([[3.0]])))
     with pytest.raises(BoundRefusedError, match="expectation of the model's demand"):
         sddp_bound(source.instance, other, outcomes, lost_sales.sddp)
+    wide = DemandOutcomes(np.array([0.5, 0.5]), np.array([[0.0], [4.0]]))
+    with pytest.raises(BoundRefusedError, match="vary no more than the model's demand"):
+        sddp_bound(source.instance, source.model, [wide] * len(outcomes), lost_sales.sddp)
     longer = replace(source.instance, horizon=9)
     with pytest.raises(BoundRefusedError, match="periods of the horizon"):
         sddp_bound(longer, source.model, outcomes, lost_sales.sddp)
