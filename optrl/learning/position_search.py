@@ -62,10 +62,10 @@ class SearchSettings:
     smallest: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.horizon < 1 or self.periods < 1 or self.scenarios < 0 or self.replay_periods < 1:
-            raise TrainingError("horizon, periods and replay_periods must be at least 1")
-        if self.refit < 0:
-            raise TrainingError(f"refit is {self.refit}; it must be at least 0")
+        least = {"horizon": 1, "periods": 1, "replay_periods": 1, "scenarios": 0, "refit": 0}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least {bound}")
         if not self.scenarios and not self.replays:
             raise TrainingError("give scenarios to simulate, or replays of history")
         if len(self.first) != len(_NAMES) or not all(x > 0 for x in self.first):

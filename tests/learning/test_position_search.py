@@ -72,5 +72,6 @@ def test_replays_fit_demand_anew_where_told():
         costs.append(PositionSearch(Subject(known, DEMAND), settings, 0).trial())
     assert costs[0] == costs[1]
     assert costs[2] < costs[0]
-    with pytest.raises(TrainingError, match="refit"):
-        SearchSettings(refit=-1)
+    for name in ("refit", "scenarios", "periods"):
+        with pytest.raises(TrainingError, match=f"^{name} is -1"):
+            SearchSettings(**{name: -1})
