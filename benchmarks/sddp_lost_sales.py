@@ -6,8 +6,8 @@ Each instance starts from mean demand on hand and in every slot of the pipeline;
 discounted. Demand is grouped by conditional means, so that the bound is one for the true demand.
 The target is 0.5 % for lead times 1 and 2, 1.5 % for 3 and 4. A run does not know the optimum: it
 ends when a sweep, after 25 iterations for each period of lead time, raises the bound by less than
-0.35 of the target over the sweep before, or at a limit on iterations or seconds. Forward passes draw
-rare demand more often.
+0.35 of the target over the sweep before, or at a limit on iterations or seconds. Forward passes
+draw rare demand more often.
 """
 
 from __future__ import annotations

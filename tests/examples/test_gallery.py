@@ -19,6 +19,7 @@ SHOWN = {
     "plot_own_graph": ["2 faults in the instance", "Did you mean 'flour'?", "passed: True"],
     "plot_policies_single_node": ["capped_base_stock", "above the optimum", "minus base_stock"],
     "plot_safety_stock": ["holding cost", "assembly"],
+    "plot_value_and_price": ["<= whole", "no policy costs less than"],
     "plot_scenario_tree": ["value of the stochastic solution", "perfect information"],
 }
 
