@@ -202,7 +202,7 @@ class CostToGo:
             (solved,) = self._solved(state, period, time_limit, relative_gap, progress)
             order = self.ending.view.orders(solved)[:, :, 0]
             prices = first_prices(solved, self.ending.prices(self.stage, solved))
-            return StageDecision(order, prices, solved.solution)
+            return StageDecision.of(order, prices, solved.solution)
 
         method = f"programs of {self.horizon} periods that end in {self.ending.about}"
         return roll(instance, path, decide, method=method)

@@ -24,7 +24,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -44,7 +43,7 @@ from optrl.policies.planned import PlannedFlows
 from optrl.policies.position_stage import PositionStage, has_several_ways, not_separable
 from optrl.policies.position_values import Shape
 from optrl.policies.price_forecast import PriceForecast
-from optrl.simulation.rollout import simulate
+from optrl.policies.rolled_plan import StageDecision, roll
 from optrl.simulation.state import Decision, State
 from optrl.solver.highs import Progress
 from optrl.stages.stage_problem import StageState
@@ -185,36 +184,25 @@ class DualGuided:
             planner._relative_gap = relative_gap
         path = self.demand.mean(instance.start, instance.horizon)
         repairs: list[Repair] = []
-        began = time.perf_counter()
-        run = simulate(
-            instance,
-            _Kept(planner, repairs),
-            path[None],
-            seed=0,
-            dtype=torch.float64,
-            record="full",
-        )
-        assert run.detail is not None
+
+        def decide(state: State, now: int) -> StageDecision:
+            began = time.perf_counter()
+            decision = planner.decide(state, now)
+            (repair,) = planner.repairs
+            repairs.append(repair)
+            return StageDecision(
+                order=decision.order[0].double().numpy(),
+                prices=repair.prices,
+                status="optimal" if repair.gap <= planner._relative_gap else "feasible",
+                gap=repair.gap,
+                seconds=time.perf_counter() - began,
+                columns=len(planner.stage.item),
+                rows=len(instance.network.resources),
+            )
+
+        method = f"{self.how}: values of positions, one period after the other"
+        flows, report = roll(instance, path, decide, method=method)
         self.repairs = tuple(repairs)
-        discount = instance.network.discount ** np.arange(instance.horizon)
-        report = ProgramReport(
-            method=f"{self.how}: values of positions, one period after the other",
-            programs=len(repairs),
-            status="optimal",
-            objective=None,
-            bound=None,
-            gap=max(repair.gap for repair in repairs),
-            seconds=time.perf_counter() - began,
-            columns=len(self.stage.item),
-            rows=len(instance.network.resources),
-            # In money of the plan's first period, as the plan's cost is.
-            prices=np.stack([repair.prices for repair in repairs], axis=1) * discount,
-        )
-        flows = PlannedFlows(
-            first_period=instance.start,
-            order=run.detail.released[0].numpy(),
-            serve=run.detail.served[0].numpy(),
-        )
         return flows, report
 
     def problems(self, state: State, period: int) -> Iterator[Allocation]:
@@ -256,20 +244,6 @@ class DualGuided:
             time_limit=self._time_limit,
             relative_gap=self._relative_gap,
         )
-
-
-@dataclass
-class _Kept:
-    """Plays a policy and keeps what each decision repaired."""
-
-    policy: DualGuided
-    repairs: list[Repair]
-
-    def decide(self, state: State, period: int) -> Decision:
-        """The next decision."""
-        decision = self.policy.decide(state, period)
-        self.repairs.extend(self.policy.repairs)
-        return decision
 
 
 def _choose(instance: Instance, how: How) -> How:

@@ -31,12 +31,36 @@ class StageDecision:
     Attributes:
         order: On the instance's replenishment lanes, shape (N, lanes).
         prices: Of each resource in the program's first period, shape (R,).
-        solution: What the solver found.
+        status: Whether it is proved to be optimal, and if not why.
+        gap: Relative gap of the program.
+        seconds: Solving time.
+        columns: Size of the program.
+        rows: Size of the program.
+        warnings: Numerical trouble the solver reported.
     """
 
     order: FloatArray
     prices: FloatArray
-    solution: Solution
+    status: str
+    gap: float
+    seconds: float
+    columns: int
+    rows: int
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, order: FloatArray, prices: FloatArray, solution: Solution) -> StageDecision:
+        """What one program in HiGHS decided."""
+        return cls(
+            order=order,
+            prices=prices,
+            status=solution.status.name.lower(),
+            gap=solution.gap,
+            seconds=solution.seconds,
+            columns=len(solution.program.cost),
+            rows=len(solution.program.row_lower),
+            warnings=tuple(solution.warnings),
+        )
 
 
 def first_prices(solved: StageSolution, by_node: FloatArray) -> FloatArray:
@@ -73,22 +97,21 @@ def roll(
     run = simulate(instance, player, path[None], seed=0, dtype=torch.float64, record="full")
     if run.detail is None:
         raise ValueError("a plan needs a rollout recorded in full")
-    solutions = [made.solution for made in player.made]
     discount = instance.network.discount ** np.arange(instance.horizon)
-    worst = max(solutions, key=lambda found: found.gap)
+    worst = max(player.made, key=lambda made: made.gap)
     report = ProgramReport(
         method=method,
-        programs=len(solutions),
-        status=worst.status.name.lower(),
+        programs=len(player.made),
+        status=worst.status,
         objective=None,
         bound=None,
         gap=worst.gap,
-        seconds=sum(found.seconds for found in solutions),
-        columns=len(worst.program.cost),
-        rows=len(worst.program.row_lower),
+        seconds=sum(made.seconds for made in player.made),
+        columns=worst.columns,
+        rows=worst.rows,
         # In money of the plan's first period, as the plan's cost is.
         prices=np.stack([made.prices for made in player.made], axis=1) * discount,
-        warnings=tuple(dict.fromkeys(text for found in solutions for text in found.warnings)),
+        warnings=tuple(dict.fromkeys(text for made in player.made for text in made.warnings)),
     )
     flows = PlannedFlows(
         first_period=instance.start,

@@ -324,3 +324,8 @@ def test_a_plan_keeps_capacities_and_tells_its_repairs():
     assert report.prices.max() > 0
     assert [repair.prices[0] for repair in policy.repairs] == pytest.approx(report.prices[0])
     assert report.gap == max(repair.gap for repair in policy.repairs)
+    assert report.gap == max(repair.gap for repair in policy.repairs)
+    assert report.gap > 0
+    _, tight = policy.plan(relative_gap=0.0)
+    _, wide = policy.plan(relative_gap=1.0)
+    assert (tight.status, wide.status) == ("feasible", "optimal")
