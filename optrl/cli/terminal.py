@@ -13,7 +13,7 @@ from optrl.planning.json_text import json_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WIDTH_WITHOUT_TERMINAL = 120
+_WIDTH_WITHOUT_TERMINAL = 160
 
 
 def output() -> Console:
