@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def test_a_plan_says_how_far_from_optimal_it_can_be(run: Any, small: Path, tmp_path: Path) -> None:
     """Lower and upper bound, gap, confidence and assumption stand in the summary written."""
@@ -34,8 +36,11 @@ def test_one_path_is_refused(run: Any, small: Path) -> None:
     assert "at least 2" in found.err
 
 
-def test_a_comparison_has_the_certified_gap(run: Any, small: Path, tmp_path: Path) -> None:
-    """Beside each policy, and what it rests on below."""
+def test_a_comparison_has_the_certified_gap(
+    run: Any, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside each policy, and what it rests on below, on a terminal wide enough for the table."""
+    monkeypatch.setenv("COLUMNS", "160")
     words = ("compare", small, "--policies", "s_s,base_stock", "--scenarios", 6)
     found = run(*words, "--bound", 4, "--runs", tmp_path / "runs")
     assert found.code == 0
