@@ -12,12 +12,15 @@ from optrl.bounds.conditions import (
     all_periods_count,
     certain_arrivals,
     independent_periods,
+    require,
 )
 from optrl.bounds.lower_bound import LowerBound
-from optrl.decomposition.sddp import DemandOutcomes, Sddp
+from optrl.decomposition.sddp import DemandOutcomes, Sddp, fingerprint, replenishment_graph
 from optrl.demand.base import DemandModel
 from optrl.evaluation.perfect_information import perfect_information, relaxations
 from optrl.instance import Instance
+
+_SDDP = "SDDP"
 
 
 def perfect_information_bound(
@@ -82,12 +85,14 @@ def sddp_bound(
         instance: The instance.
         model: What draws its demand; each period's outcomes must be groups of its demand by
             conditional means, or all of it.
-        outcomes: By period, what the graph was built with.
+        outcomes: By period, what the graph was built with; it is built from them once more, and
+            cuts of a graph with any other number in it are refused.
         sddp: Trained.
 
     Raises:
         BoundRefusedError: If demand depends on the past, orders arrive at random, means differ
-            from the model's, the horizon differs, or the risk measure is not the expectation.
+            from the model's, the horizon differs, the risk measure is not the expectation, or the
+            cuts are of another instance or other outcomes.
     """
     periods = len(outcomes)
     mean = model.mean(instance.start, periods)
@@ -111,37 +116,50 @@ def sddp_bound(
         else float("inf")
         for t, (outcome, at) in enumerate(zip(outcomes, given, strict=True))
     )
+    conditions = (
+        independent_periods(model),
+        certain_arrivals(instance),
+        Condition(
+            "its stages are the periods of the horizon",
+            periods == instance.horizon == len(sddp.graph.stages),
+            f"there are {len(sddp.graph.stages)} stages for {instance.horizon} periods",
+        ),
+        Condition(
+            "outcomes have the expectation of the model's demand",
+            off <= 1e-4 * max(1.0, float(mean.max(initial=0.0))),
+            f"they differ from it by up to {off:.3g}: group all of the model's demand",
+        ),
+        # Conditional means vary less than demand: what varies more cannot be such groups.
+        Condition(
+            "outcomes vary no more than the model's demand",
+            wider <= 1e-3 * max(1.0, float(variance.max(initial=0.0))),
+            f"their variance is above it by up to {wider:.3g}: group the model's demand by "
+            "conditional means",
+        ),
+        Condition(
+            "costs are judged by their expectation",
+            sddp.settings.risk.is_neutral,
+            "the cuts were made under another risk measure",
+        ),
+    )
+    require(_SDDP, conditions)
     return LowerBound(
-        name="SDDP",
+        name=_SDDP,
         assumption=(
             "demand is independent from period to period, with outcomes of the model or groups of "
             "them by conditional means; costs are convex once integers are relaxed"
         ),
-        conditions=(
-            independent_periods(model),
-            certain_arrivals(instance),
-            Condition(
-                "its stages are the periods of the horizon",
-                periods == instance.horizon == len(sddp.graph.stages),
-                f"there are {len(sddp.graph.stages)} stages for {instance.horizon} periods",
-            ),
-            Condition(
-                "outcomes have the expectation of the model's demand",
-                off <= 1e-4 * max(1.0, float(mean.max(initial=0.0))),
-                f"they differ from it by up to {off:.3g}: group all of the model's demand",
-            ),
-            # Conditional means vary less than demand: what varies more cannot be such groups.
-            Condition(
-                "outcomes vary no more than the model's demand",
-                wider <= 1e-3 * max(1.0, float(variance.max(initial=0.0))),
-                f"their variance is above it by up to {wider:.3g}: group the model's demand by "
-                "conditional means",
-            ),
-            Condition(
-                "costs are judged by their expectation",
-                sddp.settings.risk.is_neutral,
-                "the cuts were made under another risk measure",
-            ),
-        ),
+        conditions=(*conditions, _cuts_of(instance, outcomes, sddp)),
         value=sddp.bound,
+    )
+
+
+def _cuts_of(instance: Instance, outcomes: Sequence[DemandOutcomes], sddp: Sddp) -> Condition:
+    """Cuts bound the problem they were made for, and no other."""
+    same = fingerprint(sddp.graph) == fingerprint(replenishment_graph(instance, outcomes))
+    return Condition(
+        "its cuts were made for this instance and these outcomes",
+        same,
+        "numbers of its graph differ from those of replenishment_graph(instance, outcomes): give "
+        "the instance and the outcomes that the graph was built from",
     )

@@ -10,6 +10,7 @@ from optrl.decomposition.sddp.errors import (
     StageInfeasibleError,
 )
 from optrl.decomposition.sddp.events import Iterated, SddpResult, Stopping
+from optrl.decomposition.sddp.fingerprint import fingerprint
 from optrl.decomposition.sddp.forward import GivenPolicy, ImportanceSampling, OwnPolicy
 from optrl.decomposition.sddp.graph import PolicyGraph
 from optrl.decomposition.sddp.outcomes import DemandOutcomes, group_by_means, independent_product
@@ -46,6 +47,7 @@ __all__ = [
     "StageError",
     "StageInfeasibleError",
     "Stopping",
+    "fingerprint",
     "group_by_means",
     "independent_product",
     "load_cuts",
