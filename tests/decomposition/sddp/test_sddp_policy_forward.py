@@ -18,10 +18,15 @@ from optrl.decomposition.sddp import (
 )
 from optrl.exact.lost_sales_horizon import solve_horizon
 from optrl.instance import Instance
+from optrl.learning.base import Subject
+from optrl.learning.fitted_value import FittedValue, FittedValueSettings
+from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.pretrained import Pretrained
 from optrl.simulation.rollout import simulate
 from optrl.simulation.state import Decision, State
 from optrl.testbeds.lost_sales import LostSalesBed, LostSalesFamily
+from optrl.values.cuts import MaxAffine
+from optrl.values.state_columns import StateColumns
 
 PERIODS, LEAD_TIME = 5, 3
 
@@ -82,3 +87,53 @@ def test_bounds_hold_whoever_leads(learned: bool) -> None:
     for _ in range(24):
         assert sddp.iterate() <= truth + 1e-6
     assert sddp.bound >= 0.97 * truth
+
+
+def value_program(bed: LostSalesBed, instance: Instance, how: str) -> CostToGo:
+    """Programs of one period that end in a value function."""
+    if how == "far too high":
+        columns = StateColumns.of(instance)
+        steep = MaxAffine(np.array([1e5]), np.full((1, columns.size), -50.0), 0.0)
+        return CostToGo.with_value(instance, bed.demand, steep, columns)
+    settings = FittedValueSettings(
+        updates=15,
+        gathering=8,
+        rounds=1,
+        states=48,
+        replicates=4,
+        periods=8,
+        batch=64,
+        validate_every=15,
+        group_hidden=(4, 3),
+        joint_hidden=(4, 4),
+        validation_paths=2,
+        validation_periods=20,
+    )
+    learner = FittedValue.begin(Subject(instance, bed.demand, endless=True), settings, 0)
+    for _ in range(learner.total):
+        learner.update()
+    return learner.policy(instance, bed.demand)
+
+
+@pytest.mark.parametrize("how", ["learned", "far too high"])
+def test_a_value_function_may_start_it_and_only_cuts_enter_the_bound(how: str) -> None:
+    """Truth: the dynamic program, which a value function leads to but never lifts a bound above."""
+    bed, instance, graph = bed_and_graph()
+    assert bed.problem is not None
+    truth = solve_horizon(bed.problem, PERIODS).cost(np.full(LEAD_TIME, 5))
+    leads = replenishment_policy(instance, value_program(bed, instance, how))
+    sddp = Sddp(graph, forward=GivenPolicy(leads, iterations=6), seed=2)
+    for _ in range(6):
+        assert sddp.iterate() <= truth + 1e-6
+    led = {key: pool.visited.copy() for key, pool in sddp.to_go.pools.items()}
+    for _ in range(20):
+        assert sddp.iterate() <= truth + 1e-6
+    assert sddp.bound >= 0.97 * truth
+    # It did lead: the cuts' own passes begin at other states.
+    own = Sddp(graph, seed=2)
+    for _ in range(6):
+        own.iterate()
+    assert any(
+        led[key].shape != pool.visited.shape or not np.allclose(led[key], pool.visited)
+        for key, pool in own.to_go.pools.items()
+    )

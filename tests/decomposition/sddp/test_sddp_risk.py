@@ -87,13 +87,14 @@ def nested_by_brute_force(periods: int, weight: float, tail: float) -> float:
     return Model(compile_model(m)).solve().objective
 
 
+@pytest.mark.parametrize("cuts", ["single", "multi"])
 @pytest.mark.parametrize(("weight", "tail"), [(1.0, 1.0), (0.0, 0.2), (0.4, 0.5), (0.0, 0.35)])
-def test_risk_over_exits_equals_the_tree(weight: float, tail: float) -> None:
+def test_risk_over_exits_equals_the_tree(cuts, weight: float, tail: float) -> None:
     """Truth: the nested program over the whole tree, for orders placed before demand."""
     truth = nested_by_brute_force(3, weight, tail)
     outcomes = DemandOutcomes(np.array(CHANCE), np.array(DEMAND)[:, None])
     graph = replenishment_graph(small_instance(), [outcomes] * 3)
-    sddp = Sddp(graph, SddpSettings(risk=RiskMeasure(weight, tail)))
+    sddp = Sddp(graph, SddpSettings(cuts=cuts, risk=RiskMeasure(weight, tail)))
     result = train(sddp, Stopping(iterations=40))
     assert result.bound <= truth + 1e-6
     assert result.bound == pytest.approx(truth, rel=1e-6)
