@@ -9,9 +9,10 @@ grid of 1/50 standard deviation, solved by Clark and Scarf's decomposition. The 
 distance from the upper one; a bound above the lower one ends the run with an error.
 
 Demand is grouped by conditional means, so that the bound is one for the normal demand. A run does
-not know the optimum: it ends when a sweep raises the bound by less than 0.2 %, or at a limit. Beside
-them stand two policies simulated on normal demand over the same periods, echelon base stock at the
-optimal levels of each period and at those of the endless horizon, and that horizon's optimum.
+not know the optimum: it ends when a sweep raises the bound by less than 0.2 %, or at a limit.
+Beside them stand two policies simulated on normal demand over the same periods, echelon base stock
+at the optimal levels of each period and at those of the endless horizon, and that horizon's
+optimum.
 """
 
 from __future__ import annotations
