@@ -22,7 +22,8 @@ class LowerBound:
         conditions: What was checked; all hold.
         value: The bound where it is proved without sampling, else None.
         sample: Independent numbers whose expectation is at most the cost of every policy, shape
-            (S,); empty where `value` is given.
+            (S,). Beside a `value` it may be empty, and else has that expectation: it says what
+            the value becomes on the paths that a policy met.
         paths: Names the paths of demand and arrivals that the sample was computed on, one a
             scenario in order, so that costs on the same paths can be paired with it; "" where
             there are none.
@@ -39,9 +40,9 @@ class LowerBound:
 
     def __post_init__(self) -> None:
         require(self.name, self.conditions)
-        if (self.value is None) == (len(self.sample) == 0):
-            raise BoundError(f"the {self.name} bound is either one number or a sample, not both")
-        numbers = self.sample if self.value is None else np.array([self.value])
+        if self.value is None and len(self.sample) == 0:
+            raise BoundError(f"the {self.name} bound is neither a number nor a sample")
+        numbers = self.sample if self.value is None else np.append(self.sample, self.value)
         if not np.isfinite(numbers).all():
             raise BoundError(f"the {self.name} bound is {numbers[~np.isfinite(numbers)][0]}")
 

@@ -48,13 +48,14 @@ def plan(
         ),
     ] = True,
     certify: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             metavar="N",
-            help="Simulate the policy on N horizons and bound it from below; 0 for no certificate.",
+            help="Simulate the policy on N horizons for the certificate; 0 for none, by default "
+            "as many as take no longer than planning.",
         ),
-    ] = 0,
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Plan what to buy, move, hold and serve over the horizon.
@@ -64,12 +65,13 @@ def plan(
     does not know the model; where it breaks a row the exit code is 1. Ctrl-C stops a long integer
     program at its best solution, which is printed and written, with exit code 130.
 
-    With --certify the policy is also simulated on random demand, and its cost held against a bound
-    that no policy can be below: the summary says how far from optimal it can be, with what
-    confidence, and what the bound assumes.
+    The policy is then simulated on random demand, and its cost held against a bound that no policy
+    can be below: the summary says how far from optimal it can be, with what confidence, and what
+    the bound assumes. --certify N simulates more horizons and bounds each by perfect information.
     """
     console = messages()
     with console.status("reading"):
+        from optrl.bounds.policy_certificate import require_paths
         from optrl.planning.output import refuse_other_folder, write_plan
         from optrl.planning.plan import plan as make_plan
         from optrl.policies import find
@@ -77,6 +79,8 @@ def plan(
         from optrl.tables import load
 
         find(policy)
+        if certify:
+            require_paths(certify)
         if out is not None:
             refuse_other_folder(out)
         instance = load(folder)
@@ -90,20 +94,18 @@ def plan(
             relative_gap=gap,
             progress=progress,
         )
-    if certify:
+    interrupted = made.program is not None and made.program.status == "interrupted"
+    if certify != 0 and not interrupted:
         with console.status("certifying") as status:
-            from dataclasses import replace
+            from optrl.bounds.plan_certificate import certify_plan
 
-            from optrl.bounds.policy_certificate import certify_policy
-
-            found = certify_policy(
-                instance,
-                policy,
+            made = certify_plan(
+                made,
                 certify,
                 seed=seed,
-                told=lambda done: status.update(f"certifying: {done} of {certify} simulated"),
+                time_limit=time_limit,
+                told=lambda done: status.update(f"certifying: {done} horizons simulated"),
             )
-            made = replace(made, certificate=found.summary())
     if out is not None:
         with console.status("writing"):
             write_plan(made, out, table_format.value)
@@ -115,7 +117,7 @@ def plan(
         print_plan(made)
         if out is not None:
             write_line(f"written to {out}")
-    if made.program is not None and made.program.status == "interrupted":
+    if interrupted:
         write_line("interrupted: this is the best plan found by then", error=True)
         raise typer.Exit(ExitCode.INTERRUPTED)
     if not made.verification.passed:

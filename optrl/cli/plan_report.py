@@ -50,6 +50,7 @@ def compact_periods(periods: Sequence[int]) -> str:
 def _certificate(console: Console, summary: dict[str, Any]) -> None:
     found = summary["certificate"]
     if found is None:
+        console.print(f"no certificate: {summary['uncertified']}", soft_wrap=True)
         return
     gap = found["relative_gap"]
     within = "no gap is certified" if gap is None else f"at most {gap:.2%} above the cheapest"

@@ -101,6 +101,8 @@ class KnownFuture:
         periods: Periods T of a path.
         seed: Seed of random arrivals.
         make: Makes the program; one that takes the same arguments as `StageProblem`.
+        see: Merges customers of the relaxed instance in a way that costs no policy more
+            (`optrl.bounds.zones`); all are kept apart when None.
     """
 
     def __init__(
@@ -110,10 +112,14 @@ class KnownFuture:
         periods: int,
         seed: int,
         make: Callable[..., StageProblem] = StageProblem,
+        see: Callable[[Instance, FloatArray], CoarseView] | None = None,
     ) -> None:
         """See the class."""
         self.instance, self.periods = instance, periods
-        self.view = CoarseView.of(_relaxed(instance), weight, merge=False)
+        relaxed = relaxed_instance(instance)
+        self.view = (
+            CoarseView.of(relaxed, weight, merge=False) if see is None else see(relaxed, weight)
+        )
         self._seed, self._make = seed, make
         self.problem: StageProblem | None = None
         self._scenario = -1
@@ -123,6 +129,8 @@ class KnownFuture:
         if self.problem is not None and (scenario == self._scenario or not self.instance.arrivals):
             return self.problem
         delivery = realized_delivery(self.instance, self._seed, scenario, self.periods)
+        if delivery is not None:
+            delivery = replace(delivery, lanes=self.view.aggregation.lane[delivery.lanes])
         self._scenario = scenario
         if self.problem is None or delivery is not None:
             view = self.view
@@ -151,7 +159,7 @@ class KnownFuture:
         )
 
 
-def _relaxed(instance: Instance) -> Instance:
+def relaxed_instance(instance: Instance) -> Instance:
     """The instance without what need not hold on a policy's path."""
     network = instance.network
     if network.has_integers:

@@ -51,7 +51,8 @@ class Plan:
         verification: The independent check of every row.
         seconds: Time to plan, reading and writing excluded.
         certificate: How far from optimal the policy can be, ready for JSON
-            (`optrl.bounds.certificate`); None where it was not asked for.
+            (`optrl.bounds.plan_certificate`), or None.
+        uncertified: Why there is no certificate, in words; "" where there is one.
     """
 
     instance: Instance
@@ -65,6 +66,7 @@ class Plan:
     verification: Verification
     seconds: float
     certificate: Mapping[str, Any] | None = None
+    uncertified: str = "it was not asked for"
 
     @property
     def total_cost(self) -> float:

@@ -31,6 +31,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
     ``fill_rate`` is demand met in its own period over demand, None without demand.
     ``binding_resources`` are those of `binding_resources`, each with the items that it holds back
     most (`optrl.planning.displacement`; None where that was not asked for or not found in time).
+    ``uncertified`` says why ``certificate`` is None.
     """
     instance, tables, verification = plan.instance, plan.tables, plan.verification
     held_back = most_displaced(tables.displaced)
@@ -57,6 +58,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
         ],
         "program": None if plan.program is None else plan.program.as_dict(),
         "certificate": None if plan.certificate is None else dict(plan.certificate),
+        "uncertified": plan.uncertified,
         "cut": {reason: amount for reason, amount in plan.cut.items() if amount > CUT_TOLERANCE},
         "verified": {
             "passed": verification.passed,

@@ -117,7 +117,7 @@ def test_nothing_is_certified_of_nothing():
         certify(Upper("x", np.ones(3)), [])
     with pytest.raises(BoundError, match="must be numbers"):
         certify(Upper("x", np.array([1.0, np.nan])), [LowerBound("b", "", (), value=0.0)])
-    with pytest.raises(BoundError, match="either one number or a sample"):
+    with pytest.raises(BoundError, match="neither a number nor a sample"):
         LowerBound("b", "", ())
 
 

@@ -23,10 +23,23 @@ def test_a_plan_says_how_far_from_optimal_it_can_be(run: Any, small: Path, tmp_p
     assert "perfect information" in said
 
 
-def test_without_certify_there_is_none(run: Any, small: Path) -> None:
-    """Nothing is simulated that was not asked for."""
-    found = run("plan", small, "--policy", "s_s", "--json")
-    assert json.loads(found.out)["certificate"] is None
+def test_every_plan_has_a_certificate(run: Any, small: Path) -> None:
+    """Without being asked for it, from paths that are the same whenever it is made."""
+    words = ("plan", small, "--policy", "s_s", "--json")
+    first, again = (json.loads(run(*words).out) for _ in range(2))
+    assert first["uncertified"] == ""
+    assert first["certificate"]["lower_bound"] <= first["certificate"]["cost"]
+    assert first["certificate"]["considered"] == ["fluid", "perfect information"]
+    assert first["certificate"] == again["certificate"]
+
+
+def test_without_a_certificate_the_plan_says_why(run: Any, small: Path) -> None:
+    """Where none is wanted, in the summary and to the reader."""
+    words = ("plan", small, "--policy", "s_s", "--certify", 0)
+    found = json.loads(run(*words, "--json").out)
+    assert found["certificate"] is None
+    assert found["uncertified"] == "it was not asked for"
+    assert "no certificate: it was not asked for" in run(*words).out
 
 
 def test_one_path_is_refused(run: Any, small: Path) -> None:

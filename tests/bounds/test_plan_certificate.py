@@ -1,0 +1,56 @@
+"""Every plan gets its certificate, or says why it has none, and is never lost for it."""
+
+import numpy as np
+import pytest
+
+from optrl.bounds.errors import BoundError
+from optrl.bounds.plan_certificate import certify_plan
+from optrl.bounds.policy_certificate import certify_policy
+from optrl.planning.plan import plan
+from optrl.testing import random_instance
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A plan of a small random network."""
+    return plan(random_instance(np.random.default_rng(11), horizon=8), explain=False)
+
+
+def test_a_plan_carries_its_certificate(made):
+    """By default and with a given number of horizons; the larger one looks no further off."""
+    assert made.certificate is None
+    found = certify_plan(made)
+    assert found.uncertified == ""
+    assert found.certificate["policy"] == "cost_to_go"
+    assert found.certificate["lower_bound"] <= found.certificate["cost"]
+    assert found.certificate["cost"] <= found.certificate["upper_bound"]
+    assert found.summary()["certificate"] == found.certificate
+    given = certify_plan(made, 5, confidence=0.9)
+    assert given.certificate["confidence"] == 0.9
+
+
+def test_out_of_time_the_plan_stays_and_says_so(made):
+    """What is known without a simulation is said: no policy costs less."""
+    with pytest.raises(BoundError, match="Every policy costs at least"):
+        certify_policy(made.instance, "cost_to_go", 4, seconds=0.0)
+
+    def late(_done):
+        raise KeyboardInterrupt
+
+    stopped = certify_plan(made, told=late)
+    assert stopped.certificate is None
+    assert stopped.uncertified == "interrupted"
+    assert stopped.tables is made.tables
+
+
+def test_a_program_not_solved_in_time_is_the_reason(made):
+    """Where the bound's own program finds no solution in time."""
+    found = certify_plan(made, time_limit=0.0)
+    assert found.certificate is None
+    assert "time limit" in found.uncertified
+
+
+def test_one_horizon_is_refused(made):
+    """It says nothing of the sampling error."""
+    with pytest.raises(BoundError, match="at least 2"):
+        certify_plan(made, 1)
