@@ -229,7 +229,7 @@ class _Teacher:
             else:
                 prices = find_prices(problem, solver.warm(s)).prices
             self._known.append(features(problem, lasting, period, year))
-            self._price.append(prices / problem.typical_prices)
+            self._price.append(prices / problem.terms.typical_prices)
         if decision is None and self._leader is not None:
             decision = self._leader.decide(state, period)
         assert decision is not None

@@ -39,6 +39,7 @@ from optrl.instance import Instance
 from optrl.policies.base import ProgramReport
 from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.fluid_prices import FluidPrices
+from optrl.policies.learned_worth import LearnedWorth
 from optrl.policies.planned import PlannedFlows
 from optrl.policies.position_stage import PositionStage, has_several_ways, not_separable
 from optrl.policies.position_values import Shape
@@ -62,15 +63,6 @@ How = Literal["auto", "priced", "forecast", "monolithic", "program"]
 SMALL_STAGE = 500
 """Orders of a period up to which one program decides."""
 
-TOLL_SHARE = 0.8
-"""Share of the price of lasting scarcity at which demand is given up.
-
-At the whole price the demand that just does not fit is given up altogether, and capacity stays
-idle whenever other demand is low. With expected demand 2, 5, 10 and 20 % above a shared capacity
-the whole price costs 9-16 % more than four fifths of it, and no price 1 % less, 6, 13 and 21 % more
-(`optrl.testbeds.shared_capacity`: 40 items, 3 stores, seed 0, one path of 104 periods, from 26 on).
-"""
-
 LARGE_PROGRAM = 20_000
 """Items times lanes above which the program of `cost_to_go` is refused."""
 
@@ -86,8 +78,9 @@ class DualGuided:
         demand: What is believed about its demand.
         how: How the stage problem is solved.
         toll_share: Share of the price of lasting scarcity that capacity is worth later; 0 for a
-            stage problem that does not look beyond its period.
+            stage problem that does not look beyond its period; that of `worth` when None.
         shape: What was learned about values of positions; the rule's own when None.
+        worth: What was learned about them by item, and about the share; nothing when None.
         forecast: Of prices; how="forecast" needs it.
         time_limit: Seconds for the programs of one decision.
         relative_gap: At which programs with integers may stop.
@@ -109,8 +102,9 @@ class DualGuided:
         demand: DemandModel,
         *,
         how: How = "auto",
-        toll_share: float = TOLL_SHARE,
+        toll_share: float | None = None,
         shape: Shape | None = None,
+        worth: LearnedWorth | None = None,
         forecast: PriceForecast | None = None,
         time_limit: float | None = 10.0,
         relative_gap: float = 1e-4,
@@ -124,14 +118,15 @@ class DualGuided:
                 "how='forecast' and a PriceForecast together"
             )
         self._forecast = forecast
-        self._share = toll_share
+        learned = LearnedWorth() if worth is None else worth
+        self._share = learned.toll_share if toll_share is None else toll_share
         self.repairs: tuple[Repair, ...] = ()
         self._time_limit, self._relative_gap = time_limit, relative_gap
         self._program = CostToGo.fit(instance, demand) if self.how == "program" else None
         if self._program is None:
-            self.stage = PositionStage(instance, demand, shape)
+            self.stage = PositionStage(instance, demand, shape, learned)
             sourcing = self.stage.sourcing
-            self._later = FluidPrices(instance, demand, sourcing) if toll_share else None
+            self._later = FluidPrices(instance, demand, sourcing) if self._share else None
             if how == "auto" and len(self.stage.item) > SMALL_STAGE:
                 self.how = "priced"
         self._warm: dict[int, FloatArray] = {}
@@ -212,8 +207,7 @@ class DualGuided:
             state: What the decision sees.
             period: Absolute period.
         """
-        prices = self.lasting(period)
-        tolls = self.stage.tolls(prices) if prices.any() else None
+        later = self.lasting(period)
         margin = 1.0 - _ROUNDING.get(state.on_hand.dtype, 1e-6)
         parts = [
             part.detach().double().numpy() for part in (state.on_hand, state.due, state.backlog)
@@ -221,7 +215,7 @@ class DualGuided:
         for s in range(state.on_hand.shape[0]):
             # Float32 rollouts leave dust below zero.
             seen = StageState(*(np.maximum(part[s], 0.0) for part in parts))
-            yield self.stage.allocation(seen, period, tolls, margin=margin)
+            yield self.stage.allocation(seen, period, later, margin=margin)
 
     def warm(self, scenario: int) -> FloatArray | None:
         """Prices of the last period in a scenario, shape (R,); None before the first."""

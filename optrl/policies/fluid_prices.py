@@ -13,8 +13,10 @@ from __future__ import annotations
 import numpy as np
 from optrl_formulations.network import FloatArray
 
-from optrl.decomposition.allocation.problem import UNGROUPED, Allocation, Curves
+from optrl.decomposition.allocation.curves import Curves
+from optrl.decomposition.allocation.problem import Allocation
 from optrl.decomposition.allocation.recovery import allocate
+from optrl.decomposition.allocation.terms import UNGROUPED, Terms
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.policies.sourcing import NOWHERE, Sourcing
@@ -75,19 +77,22 @@ class FluidPrices:
                 return prices
         columns = len(mean)
         nothing = np.zeros(columns)
-        fluid = Allocation(
+        terms = Terms(
             curves=Curves(mean[:, None], self._worth[:, None]),
-            position=nothing,
             cost=nothing,
             use=self._use,
-            capacity=np.where(np.isfinite(capacity), capacity, 1e30),
-            largest=np.full(columns, np.inf),
             group=np.full(columns, UNGROUPED),
-            stock=np.zeros(0),
             lot=nothing,
             smallest=nothing,
             fixed_cost=nothing,
             setup=np.zeros_like(self._use),
+        )
+        fluid = Allocation(
+            terms,
+            position=nothing,
+            capacity=np.where(np.isfinite(capacity), capacity, 1e30),
+            largest=np.full(columns, np.inf),
+            stock=np.zeros(0),
         )
         # The program over what is open at the prices found makes them exact.
         prices = allocate(fluid).repair.prices

@@ -18,7 +18,7 @@ import torch
 from optrl_formulations.network import FloatArray
 from torch import nn
 
-from optrl.decomposition.allocation.problem import UNGROUPED, Allocation
+from optrl.decomposition.allocation.problem import Allocation
 from optrl.errors import OptrlError
 from optrl.networks.price_network import PriceNetwork
 from optrl.networks.tensor_file import check_same_form, read_tensor_file, write_tensor_file
@@ -50,30 +50,27 @@ def features(
         period: Absolute period.
         periods_per_year: Length of the calendar.
     """
-    typical = allocation.typical_prices
+    terms = allocation.terms
+    typical, use = terms.typical_prices, terms.use
     capacity = np.maximum(allocation.capacity, 1e-12)
-    use = allocation.use
 
-    def asked(prices: FloatArray) -> FloatArray:
-        wanted = allocation.curves.target(allocation.cost + use @ prices) - allocation.position
-        load: FloatArray = use.T @ np.clip(wanted, 0.0, allocation.largest) / capacity
+    def asked(target: FloatArray) -> FloatArray:
+        wanted = np.clip(target - allocation.position, 0.0, allocation.largest)
+        load: FloatArray = wanted @ use / capacity
         return load
 
-    stock = np.zeros(len(use))
-    inside = allocation.group != UNGROUPED
-    members = np.bincount(allocation.group[inside], minlength=max(len(allocation.stock), 1))
-    stock[inside] = (allocation.stock / np.maximum(members[: len(allocation.stock)], 1))[
-        allocation.group[inside]
-    ]
-    below = np.maximum(allocation.curves.end[:, 0] - allocation.position, 0.0)
+    # What an order may leave with: its part of the group's stock, nothing where it has no group.
+    part = allocation.stock[: terms.groups] / np.maximum(terms.members, 1)
+    stock = np.concatenate([[0.0], part])[terms.group + 1]
+    below = np.maximum(terms.curves.reached[1] - allocation.position, 0.0)
     angle = 2 * np.pi * period / max(periods_per_year, 1.0)
     count = len(capacity)
     found = np.stack(
         [
-            asked(np.zeros(count)),
-            asked(typical / 2),
-            use.T @ stock / capacity,
-            use.T @ below / capacity,
+            asked(terms.target_free),
+            asked(terms.target_at_half),
+            stock @ use / capacity,
+            below @ use / capacity,
             lasting / typical,
             np.full(count, np.sin(angle)),
             np.full(count, np.cos(angle)),
@@ -102,7 +99,7 @@ class PriceForecast:
         known = features(allocation, lasting, period, self.periods_per_year)
         with torch.no_grad():
             relative = self.network(torch.from_numpy(known).float()).double().numpy()
-        found: FloatArray = relative * allocation.typical_prices
+        found: FloatArray = relative * allocation.terms.typical_prices
         return found
 
     def save(self, folder: Path) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from optrl_formulations.network import FloatArray, IntArray
 
-from optrl.decomposition.allocation.problem import UNGROUPED, Allocation
+from optrl.decomposition.allocation.problem import Allocation
+from optrl.decomposition.allocation.terms import UNGROUPED
 from optrl.decomposition.blocks.combination import combine
 from optrl.decomposition.blocks.coupling import Coupling
 from optrl.decomposition.blocks.ledger import Ledger
@@ -63,7 +64,7 @@ def meet(
     chosen: Master = LevelBundle() if master is None else master
     count = len(allocation.capacity)
     coupling = Coupling(
-        names=allocation.names or tuple(f"resource {r}" for r in range(count)),
+        names=allocation.terms.names or tuple(f"resource {r}" for r in range(count)),
         columns=("now",),
         capacity=allocation.capacity[:, None],
         price_limit=np.full((count, 1), np.inf),
@@ -97,9 +98,7 @@ def meet(
 
 def _relaxed_gains(allocation: Allocation, quantity: FloatArray) -> FloatArray:
     """Gain by column without fixed costs, as the bound has it, shape (J,)."""
-    curves = allocation.curves
-    raised = curves.value(allocation.position + quantity) - curves.value(allocation.position)
-    gains: FloatArray = raised - allocation.cost * quantity
+    gains: FloatArray = allocation.worth(quantity) - allocation.cost * quantity
     return gains
 
 

@@ -87,7 +87,7 @@ def _ask(allocation: Allocation, price: FloatArray) -> _Answer:
 
 def _sides(allocation: Allocation, first: _Answer) -> tuple[_Answer, _Answer | None, int]:
     """An answer that keeps all capacities, one that does not if it is needed, and passes."""
-    typical, capacity = allocation.typical_prices, np.maximum(allocation.capacity, 1e-300)
+    typical, capacity = allocation.terms.typical_prices, np.maximum(allocation.capacity, 1e-300)
     inside: _Answer | None = None
     outside: _Answer | None = None
     here, passes, step = first, 1, 1.0

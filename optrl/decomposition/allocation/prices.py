@@ -19,10 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from optrl_formulations.network import BoolArray, FloatArray
+from optrl_formulations.network import BoolArray, FloatArray, IntArray
 
 from optrl.decomposition.allocation.bundle import meet
-from optrl.decomposition.allocation.problem import Allocation, AllocationError
+from optrl.decomposition.allocation.errors import AllocationError
+from optrl.decomposition.allocation.problem import Allocation
 from optrl.decomposition.allocation.program import ProgramSolution, solve_program
 
 # Brackets narrower than this share of a price are points.
@@ -133,21 +134,33 @@ def _small(oracle: _Oracle) -> PriceSearch:
     return PriceSearch(oracle.prices, oracle.bound, solved.quantity, (oracle.best,), oracle.passes)
 
 
-def solve_relaxed(allocation: Allocation) -> tuple[ProgramSolution, FloatArray]:
-    """One program over all columns without lots, smallest quantities, fixed costs and set-ups.
+def solve_relaxed(
+    allocation: Allocation,
+    columns: IntArray | None = None,
+    fixed: FloatArray | None = None,
+    *,
+    time_limit: float | None = None,
+) -> tuple[ProgramSolution, FloatArray]:
+    """One program without lots, smallest quantities, fixed costs and set-ups.
+
+    Args:
+        allocation: The allocation.
+        columns: Those to decide; all when None.
+        fixed: Quantities of the others, shape (J,).
+        time_limit: Seconds.
 
     Returns:
         Its solution, and the prices of the resources there, shape (R,).
     """
     nothing = np.zeros(len(allocation.cost))
-    relaxed = replace(
-        allocation,
+    terms = replace(
+        allocation.terms,
         lot=nothing,
         smallest=nothing,
         fixed_cost=nothing,
         setup=np.zeros_like(allocation.setup),
     )
-    solved = solve_program(relaxed)
+    solved = solve_program(replace(allocation, terms=terms), columns, fixed, time_limit=time_limit)
     assert solved.prices is not None
     return solved, solved.prices
 

@@ -9,7 +9,8 @@ from optrl_formulations.linear_program import Block, LinearProgram
 from optrl_formulations.network import FloatArray, IntArray
 from scipy.sparse import coo_matrix, csr_matrix
 
-from optrl.decomposition.allocation.problem import UNGROUPED, Allocation
+from optrl.decomposition.allocation.problem import Allocation
+from optrl.decomposition.allocation.terms import UNGROUPED
 from optrl.solver import Model
 
 # Columns above which interior point and crossover beat the dual simplex from scratch.
@@ -71,7 +72,7 @@ def solve_program(
     taken = np.maximum(solution.values("order"), 0.0)
     if program.has_integers:
         # Exact lots, and nothing where a column is not used, whatever the solver's tolerance.
-        whole = np.flatnonzero(allocation.integers[chosen])
+        whole = np.flatnonzero(allocation.terms.integers[chosen])
         lot = allocation.lot[chosen][whole]
         count = np.round(solution.values("lots"))
         used = solution.values("used") > 0.5
@@ -126,7 +127,7 @@ def _build(
     inf = np.inf
     ahead = allocation.curves.ahead(allocation.position, columns)
     slope = allocation.curves.slope[columns]
-    whole = np.flatnonzero(allocation.integers[columns])
+    whole = np.flatnonzero(allocation.terms.integers[columns])
     owner, segment = np.nonzero((ahead > 0) & (slope > 0))
     z, j, n = len(owner), len(columns), len(whole)
     order = z + np.arange(j)

@@ -18,8 +18,9 @@ import numpy as np
 from optrl_formulations.network import FloatArray, IntArray
 
 from optrl.decomposition.allocation.prices import PriceSearch, find_prices, solve_relaxed
-from optrl.decomposition.allocation.problem import UNGROUPED, Allocation
+from optrl.decomposition.allocation.problem import Allocation
 from optrl.decomposition.allocation.program import solve_program
+from optrl.decomposition.allocation.terms import UNGROUPED
 from optrl.decomposition.allocation.whole import respond_whole, round_whole
 from optrl.solver import NoSolutionError
 
@@ -145,12 +146,15 @@ def recover(
     if solved is not None:
         if not feasible or allocation.gain(base) <= solved.gain:
             quantity = solved.quantity
-        if solved.prices is not None:
-            # The program's duals are prices of the whole where the settled columns stay so.
-            tried = allocation.lagrangian(solved.prices)[1]
+        # The program's duals are prices of the whole where the settled columns stay so.
+        duals = solved.prices
+        if duals is None:
+            duals = _relaxed_prices(allocation, search, time_limit)
+        if duals is not None:
+            tried = allocation.lagrangian(duals)[1]
             passes += 1
             if tried < bound:
-                prices, bound = solved.prices, tried
+                prices, bound = duals, tried
     moved = allocation.use.T @ np.abs(quantity - asked)
     gain = allocation.gain(quantity)
     return Recovered(
@@ -168,6 +172,22 @@ def recover(
     )
 
 
+def _relaxed_prices(
+    allocation: Allocation, search: PriceSearch, time_limit: float | None
+) -> FloatArray | None:
+    """What a little more of the resources is worth with integers relaxed; None out of time.
+
+    A search ends where few columns are open, and its price is then one end of a bracket.
+    """
+    columns = np.flatnonzero(search.open)
+    if not len(columns):
+        return None
+    try:
+        return solve_relaxed(allocation, columns, search.high, time_limit=time_limit)[1]
+    except NoSolutionError:
+        return None
+
+
 def displaced(allocation: Allocation, quantity: FloatArray) -> FloatArray:
     """By how much less each column got than it asks for where resources cost nothing, (J,)."""
     free = respond_whole(allocation, np.zeros(len(allocation.capacity)))
@@ -177,7 +197,7 @@ def displaced(allocation: Allocation, quantity: FloatArray) -> FloatArray:
 def _open(allocation: Allocation, search: PriceSearch, base: FloatArray) -> IntArray:
     """Columns left to the program: so many that the others keep all capacities by themselves."""
     unsettled = search.open
-    if not allocation.integers.any():
+    if not allocation.terms.is_whole:
         return np.flatnonzero(unsettled)
     difference = _difference(allocation, base, search.prices)
     difference[unsettled] = -np.inf
@@ -210,8 +230,7 @@ def _difference(allocation: Allocation, base: FloatArray, prices: FloatArray) ->
     step = np.where(allocation.lot > 0, allocation.lot, typical)
 
     def net(quantity: FloatArray) -> FloatArray:
-        worth = allocation.curves.value(allocation.position + quantity)
-        return worth - price * quantity - fixed * (quantity > 0)
+        return allocation.worth(quantity) - price * quantity - fixed * (quantity > 0)
 
     less = np.maximum(base - step, 0.0)
     more = np.maximum(base + step, allocation.smallest)

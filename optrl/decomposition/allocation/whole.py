@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from optrl_formulations.network import FloatArray
 
-from optrl.decomposition.allocation.problem import UNGROUPED, Allocation
+from optrl.decomposition.allocation.problem import Allocation
+from optrl.decomposition.allocation.terms import UNGROUPED
 
 # What lies below a multiple of a lot by less than this share of it counts as the multiple.
 _ROUNDING = 1e-6
@@ -27,15 +28,14 @@ def round_down(allocation: Allocation, quantity: FloatArray, prices: FloatArray)
     Keeps every limit that the quantities keep with set-ups left out; set-ups are paid for by
     leaving out the columns that gain least, until capacities hold.
     """
-    columns = allocation.integers
+    columns = allocation.terms.integers
     if not columns.any():
         return quantity
     lot = np.where(allocation.lot > 0, allocation.lot, 1.0)
     below = np.where(allocation.lot > 0, lot * np.floor(quantity / lot + _ROUNDING), quantity)
     price = allocation.cost + allocation.use @ prices
     fixed = allocation.fixed_cost + allocation.setup @ prices
-    raised = allocation.curves.value(allocation.position + below)
-    net = raised - allocation.curves.value(allocation.position) - price * below - fixed
+    net = allocation.worth(below) - price * below - fixed
     kept = (below > 0) & (below >= allocation.smallest) & (net > 0)
     below = np.where(columns & ~kept, 0.0, below)
     over = allocation.excess(below) > 1e-9 * (1 + allocation.capacity)
@@ -52,7 +52,7 @@ def round_down(allocation: Allocation, quantity: FloatArray, prices: FloatArray)
 
 def round_whole(allocation: Allocation, quantity: FloatArray, prices: FloatArray) -> FloatArray:
     """Quantities (J,) next to given ones that keep all limits but the resources'; see above."""
-    columns = allocation.integers
+    columns = allocation.terms.integers
     if not columns.any():
         return quantity
     price = allocation.cost + allocation.use @ prices
@@ -66,10 +66,9 @@ def round_whole(allocation: Allocation, quantity: FloatArray, prices: FloatArray
     )
     below = np.where(discrete, lot * np.floor(quantity / lot + _ROUNDING), quantity)
     above = np.where(discrete & (quantity > below + _ROUNDING * lot), below + lot, below)
-    held = allocation.curves.value(allocation.position)
 
     def net(tried: FloatArray) -> FloatArray:
-        worth = allocation.curves.value(allocation.position + tried) - held - price * tried
+        worth = allocation.worth(tried) - price * tried
         possible = (tried <= largest) & (tried >= least)
         return np.where(tried > 0, np.where(possible, worth - fixed, -np.inf), 0.0)
 

@@ -1,29 +1,42 @@
 """Scarce capacity shared out by prices, held against one program over everything."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optrl.decomposition.allocation.curves import Curves
+from optrl.decomposition.allocation.errors import AllocationError
+from optrl.decomposition.allocation.ladder import Ladder
 from optrl.decomposition.allocation.nearby import settle
-from optrl.decomposition.allocation.prices import find_prices
-from optrl.decomposition.allocation.problem import (
-    UNGROUPED,
-    Allocation,
-    AllocationError,
-    Curves,
-)
+from optrl.decomposition.allocation.prices import find_prices, solve_relaxed
+from optrl.decomposition.allocation.problem import Allocation
 from optrl.decomposition.allocation.recovery import (
     allocate,
     allocate_whole,
     displaced,
     recover,
 )
+from optrl.decomposition.allocation.terms import UNGROUPED, Terms
 from optrl.decomposition.allocation.whole import respond_whole
 
 SEEDS = st.integers(0, 10_000)
+LASTING = {each.name for each in fields(Terms)}
+
+
+def allocation_of(**parts):
+    """An allocation from its parts and those of its terms."""
+    terms = Terms(**{name: part for name, part in parts.items() if name in LASTING})
+    return Allocation(terms, **{n: part for n, part in parts.items() if n not in LASTING})
+
+
+def changed(allocation, **parts):
+    """The allocation with other parts."""
+    terms = {name: part for name, part in parts.items() if name in LASTING}
+    others = {name: part for name, part in parts.items() if name not in LASTING}
+    return replace(allocation, terms=replace(allocation.terms, **terms), **others)
 
 
 def drawn(seed, *, columns=30, resources=2, integers=False, alike=False):
@@ -36,7 +49,7 @@ def drawn(seed, *, columns=30, resources=2, integers=False, alike=False):
     use = g.uniform(0.2, 2, (columns, resources)) * (g.random((columns, resources)) < 0.7)
     if alike:
         use = use[np.where(group == UNGROUPED, np.arange(columns), group)]
-    return Allocation(
+    return allocation_of(
         curves=Curves(width, slope),
         position=g.uniform(-2, 8, columns),
         cost=g.uniform(0, 3, columns),
@@ -103,7 +116,7 @@ def test_answers_are_best_at_their_prices(seed):
     """No program over all columns gains more at the same prices with capacity for free."""
     allocation = drawn(seed)
     prices = np.random.default_rng(seed + 1).uniform(0, 3, 2)
-    paid = replace(
+    paid = changed(
         allocation,
         cost=allocation.cost + allocation.use @ prices,
         capacity=np.full(2, 1e6),
@@ -117,10 +130,10 @@ def test_answers_are_best_at_their_prices(seed):
 
 def test_columns_of_a_stock_that_use_the_same_are_shared_once_and_for_all():
     """The shares of a short stock are those of a program, at every price."""
-    allocation = replace(drawn(5, alike=True), stock=np.full(6, 1.5))
+    allocation = changed(drawn(5, alike=True), stock=np.full(6, 1.5))
     for price in (0.0, 1.0, 0.3, 2.5):
         prices = np.full(2, price)
-        paid = replace(
+        paid = changed(
             allocation,
             cost=allocation.cost + allocation.use @ prices,
             capacity=np.full(2, 1e6),
@@ -129,7 +142,34 @@ def test_columns_of_a_stock_that_use_the_same_are_shared_once_and_for_all():
         assert gained == pytest.approx(allocate_whole(paid).repair.gain, rel=1e-8)
 
 
-def two_columns(**changed):
+def test_a_ladder_shares_what_columns_on_one_rung_would_take():
+    """Two columns that gain alike share what is left in proportion; others come first or last."""
+    curves = Curves(np.array([[4.0], [2.0], [6.0], [5.0]]), np.array([[9.0], [7.0], [7.0], [1.0]]))
+    group = np.array([1, 1, 1, UNGROUPED])
+    ladder = Ladder(curves, np.zeros(4), group, 2)
+    everything = np.full(4, np.inf)
+    for stock, expected in ((3.0, [3, 0, 0]), (8.0, [4, 1, 3]), (11.0, [4, 1.75, 5.25])):
+        columns, shares = ladder.share(
+            np.array([1]), np.array([0.0, stock]), np.zeros(4), everything
+        )
+        assert columns.tolist() == [0, 1, 2]
+        assert shares == pytest.approx(expected)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_prices_with_integers_are_those_of_the_relaxed_program(seed):
+    """Few columns, one resource, lots: the bound is the relaxed optimum, not a bracket's end."""
+    allocation = drawn(seed, resources=1, integers=True)
+    repair = allocate(allocation).repair
+    relaxed, duals = solve_relaxed(allocation)
+    best = changed(allocation, fixed_cost=np.zeros(30)).gain(relaxed.quantity)
+    assert repair.bound == pytest.approx(best, rel=1e-6, abs=1e-6)
+    assert allocation.lagrangian(repair.prices)[1] == pytest.approx(best, rel=1e-6, abs=1e-6)
+    assert (repair.prices > 0).any() == (duals > 0).any()
+
+
+def two_columns(**others):
     """Two columns worth 5 then 1, and 4 then 2, each over 3 units; one resource of 4."""
     plain = {
         "curves": Curves(np.full((2, 2), 3.0), np.array([[5.0, 1.0], [4.0, 2.0]])),
@@ -145,7 +185,7 @@ def two_columns(**changed):
         "fixed_cost": np.zeros(2),
         "setup": np.zeros((2, 1)),
     }
-    return Allocation(**(plain | changed))
+    return allocation_of(**(plain | others))
 
 
 def test_the_price_is_the_marginal_value_of_the_capacity():
@@ -211,7 +251,7 @@ def test_a_start_changes_the_way_and_not_the_result():
     """Warm prices, right or wrong, lead to the same bound; right ones faster."""
     allocation = drawn(3, columns=400, resources=1)
     free = allocation.load(allocation.respond(np.zeros(1)))
-    allocation = replace(allocation, capacity=free / 3)
+    allocation = changed(allocation, capacity=free / 3)
     cold = find_prices(allocation, enough=4)
     warm = find_prices(allocation, cold.prices, enough=4)
     wrong = find_prices(allocation, 7 * cold.prices, enough=4)
