@@ -15,6 +15,7 @@ from optrl.bounds.conditions import (
     require,
 )
 from optrl.bounds.lower_bound import LowerBound
+from optrl.bounds.outcome_conditions import grouped_demand
 from optrl.decomposition.sddp import DemandOutcomes, Sddp, fingerprint, replenishment_graph
 from optrl.demand.base import DemandModel
 from optrl.evaluation.perfect_information import perfect_information, relaxations
@@ -90,32 +91,11 @@ def sddp_bound(
         sddp: Trained.
 
     Raises:
-        BoundRefusedError: If demand depends on the past, orders arrive at random, means differ
-            from the model's, the horizon differs, the risk measure is not the expectation, or the
-            cuts are of another instance or other outcomes.
+        BoundRefusedError: If demand depends on the past, orders arrive at random, outcomes have
+            another mean than the model's demand or vary more, the horizon differs, the risk
+            measure is not the expectation, or the cuts are of another instance or other outcomes.
     """
     periods = len(outcomes)
-    mean = model.mean(instance.start, periods)
-    given = [outcome.probability @ outcome.demand for outcome in outcomes]
-    off = max(
-        (
-            float(abs(at - mean[:, :, t].ravel()).max(initial=0.0))
-            if at.shape == mean[:, :, t].ravel().shape
-            else float("inf")
-        )
-        for t, at in enumerate(given)
-    )
-    variance = model.variance(instance.start, periods)
-    wider = max(
-        float(
-            (outcome.probability @ (outcome.demand - at) ** 2 - variance[:, :, t].ravel()).max(
-                initial=0.0
-            )
-        )
-        if at.shape == variance[:, :, t].ravel().shape
-        else float("inf")
-        for t, (outcome, at) in enumerate(zip(outcomes, given, strict=True))
-    )
     conditions = (
         independent_periods(model),
         certain_arrivals(instance),
@@ -124,18 +104,7 @@ def sddp_bound(
             periods == instance.horizon == len(sddp.graph.stages),
             f"there are {len(sddp.graph.stages)} stages for {instance.horizon} periods",
         ),
-        Condition(
-            "outcomes have the expectation of the model's demand",
-            off <= 1e-4 * max(1.0, float(mean.max(initial=0.0))),
-            f"they differ from it by up to {off:.3g}: group all of the model's demand",
-        ),
-        # Conditional means vary less than demand: what varies more cannot be such groups.
-        Condition(
-            "outcomes vary no more than the model's demand",
-            wider <= 1e-3 * max(1.0, float(variance.max(initial=0.0))),
-            f"their variance is above it by up to {wider:.3g}: group the model's demand by "
-            "conditional means",
-        ),
+        *grouped_demand(model, instance.start, outcomes),
         Condition(
             "costs are judged by their expectation",
             sddp.settings.risk.is_neutral,
