@@ -31,17 +31,23 @@ class Relaxation:
         source: Of paths.
         penalty: What knowing them costs.
         time_limit: Seconds for each path.
+        merge: Whether to merge customers into relaxed zones (`optrl.bounds.zones`).
     """
 
     def __init__(
-        self, source: PathSource, penalty: Penalty, *, time_limit: float | None = None
+        self,
+        source: PathSource,
+        penalty: Penalty,
+        *,
+        time_limit: float | None = None,
+        merge: bool = False,
     ) -> None:
         """See the class."""
         instance = source.instance
         self.source, self.penalty, self._time_limit = source, penalty, time_limit
         weight = source.model.mean(instance.start, instance.horizon).mean(axis=2)
         self._inner = InnerProblem(
-            instance, penalty.columns, weight, instance.horizon, seed=source.seed
+            *(instance, penalty.columns, weight, instance.horizon), seed=source.seed, merge=merge
         )
 
     def solve(self, number: int, made: Multipliers | None = None) -> InnerSolution:
@@ -67,6 +73,7 @@ def information_relaxation(
     *,
     first: int = 0,
     time_limit: float | None = None,
+    merge: bool = False,
     told: Callable[[int, float], None] = lambda _number, _value: None,
 ) -> LowerBound:
     """Bound the cost of every policy on the demand of a source.
@@ -78,6 +85,7 @@ def information_relaxation(
         scenarios: Number of paths.
         first: Number of the first.
         time_limit: Seconds for each path.
+        merge: Whether to merge customers into relaxed zones (`optrl.bounds.zones`).
         told: Called with the number of a path and its value.
 
     Raises:
@@ -85,7 +93,7 @@ def information_relaxation(
     """
     require(NAME, penalty.conditions)
     began = time.process_time()
-    relaxation = Relaxation(source, penalty, time_limit=time_limit)
+    relaxation = Relaxation(source, penalty, time_limit=time_limit, merge=merge)
     values = []
     for number in range(first, first + scenarios):
         values.append(relaxation.solve(number).value)
@@ -98,6 +106,7 @@ def information_relaxation(
                 "the price of a penalty with expectation zero for every policy",
                 penalty.assumption,
                 *relaxations(source.instance),
+                *(["customers are merged at the least of their costs"] if merge else []),
             ]
         ),
         conditions=penalty.conditions,

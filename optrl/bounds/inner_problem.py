@@ -21,9 +21,11 @@ from optrl_formulations.replenishment_data import ReplenishmentData
 from optrl_formulations.replenishment_layout import ReplenishmentLayout
 
 from optrl.bounds.errors import BoundError
+from optrl.bounds.zones import Zones
 from optrl.evaluation.perfect_information import KnownFuture
 from optrl.instance import Instance
 from optrl.solver import Model, UnboundedError
+from optrl.stages.coarse import CoarseView
 from optrl.stages.stage_problem import StageProblem
 from optrl.values.program_state import program_columns
 from optrl.values.state_columns import StateColumns
@@ -78,6 +80,7 @@ class InnerProblem:
         weight: Typical demand, shape (N, D); pairs of zero weight have no demand at all.
         periods: Periods T of a path.
         seed: Seed of random arrivals.
+        merge: Whether to merge customers into relaxed zones (`optrl.bounds.zones`).
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class InnerProblem:
         periods: int,
         *,
         seed: int,
+        merge: bool = False,
     ) -> None:
         """See the class."""
         if columns.moment != "after_decision":
@@ -96,7 +100,10 @@ class InnerProblem:
                 "after its decision"
             )
         self.columns, self.periods = columns, periods
-        self._known = KnownFuture(instance, weight, periods, seed, _Penalized)
+        self._zones: Zones | None = None
+        self._known = KnownFuture(
+            *(instance, weight, periods, seed, _Penalized), see=self._zoned if merge else None
+        )
         self._map: AffineMap | None = None
 
     def solve(
@@ -138,7 +145,13 @@ class InnerProblem:
             flat @ (matrix @ values[name]) for name, matrix in expressions.columns.items()
         )
         value = solved.solution.bound - float(constant)
+        if self._zones is not None:
+            value += self._zones.constant(path)
         return InnerSolution(value, y.reshape(multiplier.shape), solved.solution.seconds)
+
+    def _zoned(self, instance: Instance, weight: FloatArray) -> CoarseView:
+        self._zones = Zones.of(instance, weight)
+        return self._zones.view
 
     def _expressions(self, problem: _Penalized) -> AffineMap:
         """State columns as expressions of the program, period after period.
