@@ -28,8 +28,10 @@ from result_table import commit, write_results
 from scipy import stats
 
 from optrl.demand.base import DemandModel
+from optrl.demand.ending import until
 from optrl.evaluation.judge import kept_demand
 from optrl.evaluation.refitted import Make, Refitted
+from optrl.evaluation.updated import Updated
 from optrl.instance import Instance
 from optrl.learning.base import Subject
 from optrl.learning.position_search import PositionSearch, SearchSettings
@@ -78,9 +80,19 @@ def search(trials: int) -> None:
         print(round(learner.trial(), 1), round(learner.best, 1), learner.shape, flush=True)
 
 
-def learned(instance: Instance, demand: DemandModel) -> CostToGo:
+def learned(instance: Instance, demand: DemandModel) -> DecidingPolicy:
+    """The hybrid: the program with the chosen shape, the year's end known, beliefs updated."""
+    return informed(instance, demand, shaped)
+
+
+def shaped(instance: Instance, demand: DemandModel) -> CostToGo:
     """The program with the shape that was chosen."""
     return CostToGo(PositionEnding(instance, demand, HORIZON, SHAPE), demand, horizon=HORIZON)
+
+
+def informed(instance: Instance, demand: DemandModel, make: Make) -> DecidingPolicy:
+    """A policy told when the horizon ends, whose belief is updated with the demand it meets."""
+    return Updated(instance, until(demand, instance.start + instance.horizon), make)
 
 
 def main() -> None:

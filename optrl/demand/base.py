@@ -84,6 +84,20 @@ class PeriodDependence(Protocol):
 
 
 @runtime_checkable
+class LearningDemand(DemandModel, Protocol):
+    """What a model may add: what it believes once some of a path has been seen."""
+
+    def given(self, seen: FloatArray, first: int) -> DemandModel:
+        """The model of later periods, given demand of the periods from `first` on.
+
+        Args:
+            seen: Demand, lost sales included, shape (N, D, periods); none returns the model.
+            first: Absolute period of the first column.
+        """
+        ...
+
+
+@runtime_checkable
 class FittedDemand(DemandModel, Protocol):
     """A demand model that can be fitted to an instance; the package is walked for these."""
 

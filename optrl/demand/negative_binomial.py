@@ -15,7 +15,8 @@ from optrl.demand.dispersion import (
     size_of,
 )
 from optrl.demand.estimate import HistoryError, expected_demand
-from optrl.demand.paths import Path
+from optrl.demand.level_belief import level_posterior
+from optrl.demand.paths import Path, ScaledPath
 from optrl.demand.totals import group_sum, independent_total, scenario_blocks
 from optrl.instance import Instance
 
@@ -154,6 +155,36 @@ class NegativeBinomial:
     def independent_periods(self) -> bool:
         """Whether no error of the level ties the periods of a path together."""
         return not self.level_variance.any()
+
+    def given(self, seen: FloatArray, first: int) -> Self:
+        """The model with the level's error as it is believed after demand was seen.
+
+        Expected demand is multiplied by the posterior mean of U, and `level_variance` becomes
+        its posterior relative variance: a gamma of the posterior's first two moments stands for
+        it (`optrl.demand.level_belief`).
+
+        Args:
+            seen: Demand of the periods from `first` on, lost sales included, (N, D, periods).
+            first: Absolute period of the first column.
+        """
+        if not seen.shape[2] or self.independent_periods:
+            return self
+        mean = self.path.at(first, seen.shape[2])
+        expected = mean.sum(axis=1)
+        shock = self.shock_variance[:, None]
+        relative = shock * expected**2
+        relative += (1 + shock) * (mean**2 / self.size[:, :, None]).sum(axis=1)
+        size = np.divide(
+            expected**2, relative, out=np.full(expected.shape, np.inf), where=relative > 0
+        )
+        unit = self.unit[:, None]
+        center, variance = level_posterior(
+            seen.sum(axis=1) / unit, expected / unit, size, self.level_variance
+        )
+        factor = np.broadcast_to(center[:, None], self.path.shape)
+        return replace(
+            self, path=ScaledPath(self.path, factor), level_variance=variance / center**2
+        )
 
     def rates(self, scenarios: int, periods: int, generator: np.random.Generator) -> FloatArray:
         """Draw Z U, what multiplies the expected demand, shape (S, N, periods).

@@ -64,7 +64,9 @@ class Refitted:
 
 
 def moved_on(instance: Instance, start: int) -> Instance:
-    """The instance with planning starting later; its first state stays what it was.
+    """The instance with planning starting later and ending when it did, one period long at least.
+
+    Its first state stays what it was.
 
     Args:
         instance: The instance.
@@ -76,4 +78,9 @@ def moved_on(instance: Instance, start: int) -> Instance:
     gone = start - instance.start
     if gone < 0:
         raise OptrlError(f"start {start} is before the instance's, {instance.start}")
-    return replace(instance, start=start, frozen=instance.frozen[:, :, gone:])
+    return replace(
+        instance,
+        start=start,
+        horizon=max(instance.horizon - gone, 1),
+        frozen=instance.frozen[:, :, gone:],
+    )

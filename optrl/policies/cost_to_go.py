@@ -20,6 +20,7 @@ programs); two-stage sampling as in `optrl.policies.two_stage`.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -152,6 +153,15 @@ class CostToGo:
             return cls.with_value(instance, demand, value, columns, **how)
         horizon, shape = read_shape(place / SHAPE_FILE)
         return cls(PositionEnding(instance, demand, horizon, shape), demand, horizon=horizon)
+
+    def believing(self, demand: DemandModel) -> Self:
+        """The policy with another belief about demand, which shares the program with this one.
+
+        Only data of the program change: expected demand, and breakpoints and slopes of positions.
+        """
+        other = copy.copy(self)
+        other.demand, other.ending = demand, self.ending.believing(demand)
+        return other
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write what was learned into an existing folder."""

@@ -17,6 +17,7 @@ solution, and rolling horizons in operations management problems, M&SOM 4(1).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar, Self
@@ -71,7 +72,7 @@ class Lookahead:
         """See the class."""
         self.instance = instance
         self.demand = demand
-        sourcing = Sourcing.of(instance)
+        self._sourcing = sourcing = Sourcing.of(instance)
         self.horizon = default_horizon(sourcing) if horizon is None else horizon
         self._time_limit, self._relative_gap = time_limit, relative_gap
         self._safety = SafetyValues(instance, demand, sourcing) if safety else None
@@ -85,16 +86,29 @@ class Lookahead:
         """The policy with its defaults; it draws no random numbers."""
         return cls(instance, demand)
 
-    def decide(self, state: State, period: int) -> Decision:
-        """Solve each scenario's program and release its first decision."""
+    def believing(self, demand: DemandModel) -> Self:
+        """The policy with another belief about demand, which shares the program with this one."""
+        other = copy.copy(self)
+        other.demand, other._rolling = demand, self._program()
+        if self._safety is not None:
+            other._safety = SafetyValues(self.instance, demand, self._sourcing)
+        return other
+
+    def _program(self) -> StageProblem:
+        """The program of a decision, made when it is first needed."""
         if self._rolling is None:
             coarse = elastic(self.view.aggregation.network)
             self._rolling = self._problem(coarse, self.horizon, "fixed_if_possible")
+        return self._rolling
+
+    def decide(self, state: State, period: int) -> Decision:
+        """Solve each scenario's program and release its first decision."""
+        program = self._program()
         demand = with_root(self.view.demand(self.demand.mean(period, self.horizon)))
         values = self._values(period, self.horizon)
         released = []
         for stage in self.view.states(state):
-            solved = self._rolling.solve(
+            solved = program.solve(
                 stage,
                 period,
                 demand,

@@ -73,16 +73,23 @@ class PositionValues:
         demand: What is believed about its demand.
         horizon: Periods H of the programs.
         shape: What was learned.
+        sourcing: Of the instance, where it is known already.
     """
 
     def __init__(
-        self, instance: Instance, demand: DemandModel, horizon: int, shape: Shape | None = None
+        self,
+        instance: Instance,
+        demand: DemandModel,
+        horizon: int,
+        shape: Shape | None = None,
+        sourcing: Sourcing | None = None,
     ) -> None:
         """See the class."""
+        self._instance = instance
         self.shape = Shape() if shape is None else shape
         self.horizon = horizon
         self._demand = demand
-        self.sourcing = sourcing = Sourcing.of(instance)
+        self.sourcing = sourcing = Sourcing.of(instance) if sourcing is None else sourcing
         self._safety = SafetyValues(instance, demand, sourcing)
         self._window = WindowDemand(sourcing, demand, "echelon")
         used = sourcing.supplies.any(axis=1) & (sourcing.lane != NOWHERE)
@@ -100,6 +107,10 @@ class PositionValues:
         """What a unit of demand met saves where it is served, mean over demand, shape (N, M)."""
         self.echelons: BoolArray = _echelons(sourcing)
         """Whether a stocking node is a node or below it on primary lanes, shape (N, M, M)."""
+
+    def believing(self, demand: DemandModel) -> PositionValues:
+        """The values for another belief about demand."""
+        return PositionValues(self._instance, demand, self.horizon, self.shape, self.sourcing)
 
     def network(self, network: Network) -> Network:
         """A network of the same items whose costs complete the values.

@@ -7,6 +7,7 @@ period, and writes what was learned to a folder, from which `read_shape` and
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,6 +69,10 @@ class Ending(Protocol):
         """Prices of the resources in true money by tree node, shape (R, tree nodes)."""
         ...
 
+    def believing(self, demand: DemandModel) -> Ending:
+        """The same for another belief about demand, at the end of the same programs."""
+        ...
+
     def lasting(self, horizon: int) -> Ending:
         """The same at the end of programs of another horizon."""
         ...
@@ -117,6 +122,12 @@ class PositionEnding:
         """With the true shortage costs, which the program raises to have demand served first."""
         true = self.view.with_shortage_cost(self.instance.network)
         return problem.price(solved, true).prices()
+
+    def believing(self, demand: DemandModel) -> PositionEnding:
+        """Positions valued by another belief; customers stay merged as they were."""
+        other = copy.copy(self)
+        other._demand, other._values = demand, self._values.believing(demand)
+        return other
 
     def lasting(self, horizon: int) -> PositionEnding:
         """The same shape over another horizon."""
@@ -186,6 +197,10 @@ class ValueEnding:
     def prices(self, problem: StageProblem, solved: StageSolution) -> FloatArray:
         """The program's own: its shortage costs are the true ones."""
         return solved.prices()
+
+    def believing(self, demand: DemandModel) -> ValueEnding:
+        """Itself: the function is that of the demand it was learned on."""
+        return self
 
     def lasting(self, horizon: int) -> ValueEnding:
         """Itself: the function does not know what came before."""

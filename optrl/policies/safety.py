@@ -162,7 +162,8 @@ class SafetyValues:
         """Widths and marginal values of one period, each of shape (segments, N, M)."""
         total = self._total(kind, first, window + ahead)
         past = self._total(kind, first, window)
-        expected_ahead = total.mean - past.mean
+        # Rounding may leave a little less where nothing is expected ahead.
+        expected_ahead = np.maximum(total.mean - past.mean, 0.0)
         spread = np.sqrt(np.maximum(total.variance, 0.0))
         points = expected_ahead + _BREAKPOINTS[:, None, None] * spread
         points = np.concatenate([np.zeros((1, *spread.shape)), points])

@@ -61,6 +61,7 @@ class NetworkState:
         underway: Orders on lanes with profiles; ``underway[g]`` was released g + 1 periods ago.
         charges: Cost on the way of what was released; ``charges[k]`` falls due k periods from
             now, shape (S,). Empty where nothing on its way costs anything.
+        met: Demand of the periods before, shape (periods, D, S, N), or None outside of rollouts.
     """
 
     places: Places
@@ -71,6 +72,7 @@ class NetworkState:
     slots: tuple[tuple[Shipment, ...], ...]
     underway: tuple[Underway, ...]
     charges: tuple[Tensor, ...] = ()
+    met: Tensor | None = None
 
     def versions(self) -> tuple[int, ...]:
         """How often each tensor was written to; equal as long as none was, through any view."""
@@ -78,6 +80,7 @@ class NetworkState:
         held += [] if self.waiting is None else [self.waiting]
         held += [shipment.quantity for slot in self.slots for shipment in slot]
         held += [x for orders in self.underway for x in (orders.quantity, orders.drawn)]
+        held += [] if self.met is None else [self.met]
         # Tensors made in inference mode count nothing.
         return tuple(0 if each.is_inference() else each._version for each in held)
 
@@ -93,6 +96,11 @@ class NetworkState:
             zero = self.stock.new_zeros(())
             return items_first(zero.expand(self.stock.shape))
         return items_first(self.places.demand.spread(self.waiting))
+
+    @property
+    def seen(self) -> Tensor | None:
+        """Demand of the periods before, shape (S, N, D, periods), or None outside of rollouts."""
+        return None if self.met is None else self.met.permute(2, 3, 1, 0)
 
     @cached_property
     def pipeline(self) -> Tensor:

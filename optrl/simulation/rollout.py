@@ -163,7 +163,8 @@ def _roll(
     recorder = Recorder(record == "full")
     if demand.stride(3) != 1:
         demand = demand.contiguous()
-    for period_demand in demand:
+    for column, period_demand in enumerate(demand):
+        state = replace(state, met=demand[:column])
         before = state.versions()
         chosen = policy.decide(state, state.period)
         if state.versions() != before:

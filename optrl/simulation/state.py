@@ -16,7 +16,7 @@ An order released in period t on a lane with lead time L is usable in period t +
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -45,6 +45,19 @@ class State(Protocol):
     @property
     def due(self) -> Tensor:
         """Pipeline by arrival, shape (S, N, V, K): [..., k] arrives k + 1 periods from now."""
+        ...
+
+
+@runtime_checkable
+class InformedState(State, Protocol):
+    """A state that may also tell what demand was."""
+
+    @property
+    def seen(self) -> Tensor | None:
+        """Demand of the periods before, from the rollout's first on, shape (S, N, D, periods).
+
+        Demand, not sales: what was lost is seen too. None outside of rollouts.
+        """
         ...
 
 
