@@ -3,14 +3,16 @@
     python benchmarks/dual_guided.py FOLDER [--items 100] [--table docs/results/dual_guided.csv]
 
 Every policy meets the same demand. Costs are a period's, without terminal value; ``over priced`` is
-the difference to the policy that searches prices every period, path by path, with half of its 95 %
-interval. ``asked above capacity`` is what orders would use above the capacity before the simulator
-rations them, in percent of the capacity, mean over periods; ``cut`` are units that it cut for want
-of capacity, a period. Time is processor time of decisions alone, the first one included.
+the difference to the policy that searches prices every period, with the cost-to-go that was learned,
+path by path, with half of its 95 % interval. ``asked above capacity`` is what orders would use above
+the capacity before the simulator rations them, in percent of the capacity, mean over periods; ``cut``
+are units that it cut for want of capacity, a period. Time is processor time of decisions alone; the
+first decision of a simulation, for all paths, works out what lasts and is told apart.
 
-Forecasts are learned by tightness from prices of re-solving, at 100 and 1,000 items; those of
-10,000 use what was learned at 1,000. Blind learning runs once, on 100 items without the capacity.
-Both are kept in FOLDER and continued there.
+The cost-to-go and then, from prices of re-solving, the forecasts are learned by tightness, at 100 and
+1,000 items; 10,000 use what was learned at 1,000. Blind learning runs once, on 100 items without the
+capacity. All are kept in FOLDER and continued there. What each training simulated, in
+item-node-periods, is in its ``metrics.jsonl`` (`work`).
 """
 
 from __future__ import annotations
@@ -29,11 +31,13 @@ from scipy import stats
 from optrl.learning.base import Subject
 from optrl.learning.folder import load_policy
 from optrl.learning.pathwise import PathwiseSettings
+from optrl.learning.position_worth import PositionWorthSettings
 from optrl.learning.price_path import PricePathSettings
 from optrl.learning.training import train
 from optrl.policies.base_stock import BaseStock
 from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.dual_guided import DualGuided
+from optrl.policies.learned_worth import LearnedWorth
 from optrl.policies.program_endings import PositionEnding
 from optrl.policies.proportional_rationing import ProportionalRationing
 from optrl.simulation.rollout import DecidingPolicy, simulate
@@ -57,6 +61,12 @@ FORECASTS = {
     100: PricePathSettings(updates=16, checkpoint_every=4, validate_every=16),
     1000: PricePathSettings(
         updates=6, checkpoint_every=3, validate_every=6, validation_paths=1, paths=1, steps=400
+    ),
+}
+WORTHS = {
+    100: PositionWorthSettings(updates=100, checkpoint_every=25, validate_every=100, paths=8),
+    1000: PositionWorthSettings(
+        updates=60, checkpoint_every=15, validate_every=60, paths=2, validation_paths=1
     ),
 }
 BLIND = PathwiseSettings(
@@ -84,14 +94,19 @@ class Watched:
         self._inside = torch.from_numpy(np.isin(lanes, network.lanes_of(self._resource)))
         self._use = torch.from_numpy(self._resource.use)
         self.seconds, self.decisions = 0.0, 0
+        self.first: float | None = None
         self.above: list[float] = []
 
     def decide(self, state: State, period: int) -> Decision:
         """As the policy does."""
         began = time.process_time()
         decision = self._policy.decide(state, period)
-        self.seconds += time.process_time() - began
-        self.decisions += decision.order.shape[0]
+        seconds = time.process_time() - began
+        if self.first is None:
+            self.first = seconds
+        else:
+            self.seconds += seconds
+            self.decisions += decision.order.shape[0]
         load = decision.order.double()[:, :, self._inside].sum(dim=2) @ self._use
         capacity = float(self._resource.capacity_at(period, 1)[0])
         # What float32 makes of a full capacity is none of the policy's.
@@ -106,13 +121,15 @@ class Played:
 
     Attributes:
         cost: Cost of each path and period.
-        milliseconds: Processor time of a decision.
+        milliseconds: Processor time of a decision after the first period.
+        first: Processor time of the first period's decisions, ms.
         above: Percent of the capacity asked above it, mean over periods.
         cut: Units cut for want of capacity, a period.
     """
 
     cost: np.ndarray
     milliseconds: float
+    first: float
     above: float
     cut: float
 
@@ -129,6 +146,7 @@ def played(policy: DecidingPolicy, bed: TestBed, paths: int, periods: int) -> Pl
     return Played(
         run.period_cost.numpy(),
         1000 * watched.seconds / watched.decisions,
+        1000 * (watched.first or 0.0),
         100 * float(np.mean(watched.above)),
         float(cut.sum()) / (paths * periods),
     )
@@ -141,16 +159,20 @@ def policies(
     instance, demand = bed.instance, bed.demand
     items = len(instance.network.items)
     every = PATHS[items], PERIODS
-    place = train_forecast(LEARNED_AT[items], tightness, folder)
+    learned = train_worth(LEARNED_AT[items], tightness, folder)
+    place = train_forecast(LEARNED_AT[items], tightness, folder, learned)
     found: dict[str, tuple[DecidingPolicy, int, int]] = {
-        "dual_guided, priced": (DualGuided(instance, demand, how="priced"), *every),
+        "dual_guided, priced": (load_policy(learned, instance, demand), *every),
         "dual_guided, forecast prices": (load_policy(place, instance, demand), *every),
     }
     if items in MONOLITHIC:
-        whole = DualGuided(instance, demand, how="monolithic", time_limit=None)
-        found["dual_guided, monolithic"] = (whole, *MONOLITHIC[items])
+        worth = LearnedWorth.load(learned / "policy")
+        whole = DualGuided(instance, demand, how="monolithic", worth=worth, time_limit=None)
+        found["dual_guided, one cold program"] = (whole, *MONOLITHIC[items])
+    rule = DualGuided(instance, demand, how="priced")
+    found["dual_guided, priced, nothing learned"] = (rule, *every)
     now = DualGuided(instance, demand, how="priced", toll_share=0.0)
-    found["dual_guided, priced, this period only"] = (now, *every)
+    found["dual_guided, priced, nothing learned, no toll"] = (now, *every)
     if items in PROGRAM:
         program = CostToGo(PositionEnding(instance, demand, 1), demand, horizon=1)
         found["cost_to_go, one period, one hot program"] = (program, *PROGRAM[items])
@@ -162,11 +184,21 @@ def policies(
     return found
 
 
-def train_forecast(items: int, tightness: float, folder: Path) -> Path:
-    """Learn prices of re-solving at a size and tightness; gives the folder of the training."""
+def train_worth(items: int, tightness: float, folder: Path) -> Path:
+    """Learn the cost-to-go at a size and tightness; gives the folder of the training."""
+    bed = SharedCapacity.case(items, STORES, tightness, periods=PERIODS, seed=SEED)
+    place = folder / f"position_worth-{items}-{tightness:g}"
+    subject = Subject(bed.instance, bed.demand)
+    train(subject, "position_worth", place, settings=WORTHS[items], resume=place.exists())
+    return place
+
+
+def train_forecast(items: int, tightness: float, folder: Path, worth: Path) -> Path:
+    """Learn prices of re-solving with a learned cost-to-go; gives the folder of the training."""
     bed = SharedCapacity.case(items, STORES, tightness, periods=PERIODS, seed=SEED)
     place = folder / f"price_path-{items}-{tightness:g}"
-    subject, settings = Subject(bed.instance, bed.demand), FORECASTS[items]
+    subject = Subject(bed.instance, bed.demand)
+    settings = replace(FORECASTS[items], worth=str(worth / "policy"))
     train(subject, "price_path", place, settings=settings, resume=place.exists())
     return place
 
@@ -221,6 +253,7 @@ def main() -> None:
                     "asked above capacity %": result.above,
                     "cut a period": result.cut,
                     "ms a decision": result.milliseconds,
+                    "ms first decisions": result.first,
                 }
                 rows.append(row)
                 print(row, flush=True)

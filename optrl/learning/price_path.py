@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from optrl.decomposition.allocation.prices import find_prices
+from optrl.decomposition.allocation.recovery import allocate
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
 from optrl.learning.base import LearnerSettings, Subject, TrainingError, TrainingState
@@ -29,6 +29,8 @@ from optrl.learning.gradient_steps import GradientSteps
 from optrl.learning.validation import Validation
 from optrl.networks.price_network import PriceNetwork
 from optrl.policies.dual_guided import DualGuided
+from optrl.policies.learned_worth import FILE as WORTH_FILE
+from optrl.policies.learned_worth import LearnedWorth
 from optrl.policies.price_forecast import FEATURES, PriceForecast, features
 from optrl.simulation.rollout import DecidingPolicy, simulate
 from optrl.simulation.state import Decision, State
@@ -47,6 +49,7 @@ class PricePathSettings(LearnerSettings):
         batch: States of a step.
         learning_rate: Largest of the cycle.
         hidden: Units of the hidden layers.
+        worth: Folder of the value of positions that `position_worth` learned; the rule's when None.
         validation_paths: Paths of a validation.
         validation_periods: Periods of a validation that count, where endless.
     """
@@ -61,6 +64,7 @@ class PricePathSettings(LearnerSettings):
     batch: int = 256
     learning_rate: float = 1e-2
     hidden: tuple[int, ...] = (32, 32)
+    worth: str | None = None
     validation_paths: int = 4
     validation_periods: int = 52
 
@@ -94,8 +98,9 @@ class PricePath:
                 "forecast"
             )
         self._subject, self._settings, self._seed = subject, settings, seed
+        self._worth = None if settings.worth is None else LearnedWorth.load(Path(settings.worth))
         # Refuses what does not fall apart by prices, before anything is learned.
-        DualGuided(subject.instance, subject.demand, how="priced")
+        DualGuided(subject.instance, subject.demand, how="priced", worth=self._worth)
         self.learning_rate_factor = 1.0
         generator = torch.Generator().manual_seed(seed)
         self.network = PriceNetwork(len(FEATURES), settings.hidden, generator)
@@ -125,7 +130,7 @@ class PricePath:
         settings, instance = self._settings, self._subject.instance
         # Made from seed and number, so that no generator needs to be kept.
         generator = np.random.default_rng([self._seed, _STREAM, self._done])
-        teacher = _Teacher(self._subject, self._leader() if self._leads() else None)
+        teacher = _Teacher(self._subject, self._leader() if self._leads() else None, self._worth)
         paths = self._subject.demand.sample(
             settings.paths, instance.start, self._periods, generator
         )
@@ -173,7 +178,9 @@ class PricePath:
 
     def policy(self, instance: Instance, demand: DemandModel) -> DualGuided:
         """The policy near prices that the network as it is now forecasts."""
-        return DualGuided(instance, demand, how="forecast", forecast=self._leader())
+        return DualGuided(
+            instance, demand, how="forecast", forecast=self._leader(), worth=self._worth
+        )
 
     def state(self) -> TrainingState:
         """The state now."""
@@ -191,6 +198,8 @@ class PricePath:
     def save_policy(self, folder: Path) -> None:
         """Write the network as it is now."""
         self._leader().save(folder)
+        if self._worth is not None:
+            self._worth.save(folder)
 
     @classmethod
     def load_policy(cls, folder: Path, instance: Instance, demand: DemandModel) -> DecidingPolicy:
@@ -200,7 +209,9 @@ class PricePath:
             optrl.errors.OptrlError: If the folder holds none, or the instance does not fall apart
                 by prices.
         """
-        return DualGuided(instance, demand, how="forecast", forecast=PriceForecast.load(folder))
+        worth = LearnedWorth.load(folder) if (folder / WORTH_FILE).is_file() else None
+        forecast = PriceForecast.load(folder)
+        return DualGuided(instance, demand, how="forecast", forecast=forecast, worth=worth)
 
 
 class _Teacher:
@@ -208,12 +219,16 @@ class _Teacher:
 
     name = "teacher"
 
-    def __init__(self, subject: Subject, leader: PriceForecast | None) -> None:
+    def __init__(
+        self, subject: Subject, leader: PriceForecast | None, worth: LearnedWorth | None
+    ) -> None:
         instance, demand = subject.instance, subject.demand
-        self._solver = DualGuided(instance, demand, how="priced", time_limit=None)
+        self._solver = DualGuided(instance, demand, how="priced", worth=worth, time_limit=None)
         self._leader = None
         if leader is not None:
-            self._leader = DualGuided(instance, demand, how="forecast", forecast=leader)
+            self._leader = DualGuided(
+                instance, demand, how="forecast", forecast=leader, worth=worth
+            )
         self._known: list[np.ndarray] = []
         self._price: list[np.ndarray] = []
 
@@ -227,7 +242,7 @@ class _Teacher:
             if decision is not None:
                 prices = solver.repairs[s].prices
             else:
-                prices = find_prices(problem, solver.warm(s)).prices
+                prices = allocate(problem, solver.warm(s), time_limit=None).repair.prices
             self._known.append(features(problem, lasting, period, year))
             self._price.append(prices / problem.terms.typical_prices)
         if decision is None and self._leader is not None:

@@ -66,12 +66,11 @@ class LearnedWorth:
     toll_share: float = TOLL_SHARE
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if not abs(value) <= _LARGEST or (each.name == "toll_share" and value < 0):
-                least = 0 if each.name == "toll_share" else -_LARGEST
+        for name in self.names():
+            value, least = getattr(self, name), 0.0 if name == "toll_share" else -_LARGEST
+            if not least <= value <= _LARGEST:
                 raise OptrlError(
-                    f"{each.name} is {value}; it must lie between {least:g} and {_LARGEST:g}"
+                    f"{name} is {value}; it must lie between {least:g} and {_LARGEST:g}"
                 )
 
     def applied(
@@ -93,9 +92,14 @@ class LearnedWorth:
             np.where(feeding, self.feeding_overage, self.ending_overage)
         )
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Names of the numbers, in order."""
+        return tuple(each.name for each in fields(cls))
+
     def vector(self) -> FloatArray:
         """The numbers in order."""
-        return np.array([getattr(self, each.name) for each in fields(self)])
+        return np.array([getattr(self, name) for name in self.names()])
 
     @classmethod
     def of(cls, vector: FloatArray) -> Self:
@@ -104,9 +108,8 @@ class LearnedWorth:
 
     def save(self, folder: Path) -> None:
         """Write the numbers into an existing folder."""
-        names = [each.name for each in fields(self)]
         tensors = {"worth": torch.from_numpy(self.vector())}
-        write_tensor_file(folder / FILE, _KIND, tensors, {"names": names})
+        write_tensor_file(folder / FILE, _KIND, tensors, {"names": list(self.names())})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -117,8 +120,8 @@ class LearnedWorth:
         """
         path = folder / FILE
         tensors, about = read_tensor_file(path, _KIND)
-        names = [each.name for each in fields(cls)]
+        names = cls.names()
         found = tensors.get("worth")
-        if about.get("names") != names or found is None or found.shape != (len(names),):
+        if about.get("names") != list(names) or found is None or found.shape != (len(names),):
             raise OptrlError(f"{path} holds no worth of positions of this version")
         return cls.of(found.double().numpy())
