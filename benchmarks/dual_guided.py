@@ -2,16 +2,16 @@
 
     python benchmarks/dual_guided.py FOLDER [--items 100] [--table docs/results/dual_guided.csv]
 
-Every policy meets the same demand. Costs are a period's, without terminal value; ``over priced`` is
-the difference to the policy that searches prices every period, with the cost-to-go that was learned,
-path by path, with half of its 95 % interval. ``asked above capacity`` is what orders would use above
-the capacity before the simulator rations them, in percent of the capacity, mean over periods; ``cut``
-are units that it cut for want of capacity, a period. Time is processor time of decisions alone; the
-first decision of a simulation, for all paths, works out what lasts and is told apart.
+Every policy meets the same demand. Costs are a period's, without terminal value; ``over priced``
+is the difference to the policy that searches prices every period, with the cost-to-go that was
+learned, path by path, with half of its 95 % interval. ``asked above capacity`` is what orders would
+use above the capacity before the simulator rations them, in percent of the capacity, mean over
+periods; ``cut`` are units that it cut for want of capacity, a period. Time is processor time of
+decisions alone; those of the first period, for all paths, work out what lasts and are told apart.
 
-The cost-to-go and then, from prices of re-solving, the forecasts are learned by tightness, at 100 and
-1,000 items; 10,000 use what was learned at 1,000. Blind learning runs once, on 100 items without the
-capacity. All are kept in FOLDER and continued there. What each training simulated, in
+The cost-to-go and then, from prices of re-solving, the forecasts are learned by tightness, at 100
+and 1,000 items; 10,000 use what was learned at 1,000. Blind learning runs once, on 100 items
+without the capacity. All are kept in FOLDER and continued there. What each training simulated, in
 item-node-periods, is in its ``metrics.jsonl`` (`work`).
 """
 
