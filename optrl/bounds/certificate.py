@@ -70,6 +70,7 @@ class Certificate:
         paired: Whether the gap was taken path by path.
         confidence: Of all of this together.
         considered: Names of all bounds looked at.
+        paths: Number of paths that the policy was simulated on.
     """
 
     policy: str
@@ -82,6 +83,7 @@ class Certificate:
     paired: bool
     confidence: float
     considered: tuple[str, ...]
+    paths: int
 
     @property
     def relative_gap(self) -> float:
@@ -112,6 +114,7 @@ class Certificate:
             "estimated_relative_gap": number(self.estimated_relative_gap),
             "paired": self.paired,
             "confidence": self.confidence,
+            "paths": self.paths,
             "assumption": self.bound.assumption,
             "conditions": [c.needs for c in self.bound.conditions],
             "considered": list(self.considered),
@@ -167,6 +170,7 @@ def certify(upper: Upper, bounds: Sequence[LowerBound], *, confidence: float = 0
             paired=together,
             confidence=confidence,
             considered=tuple(b.name for b in bounds),
+            paths=len(upper.cost),
         )
         if best is None or _key(found) < _key(best):
             best = found

@@ -54,6 +54,29 @@ _ROUNDING = 1e-7
 """Of reduced costs, relative to costs: HiGHS' own tolerance of dual feasibility."""
 
 
+MOST_FLOWS = 1_000_000
+"""Flows up to which the program is solved without being asked for: about a minute."""
+
+
+def flows_of(instance: Instance) -> int:
+    """Items' lanes times periods, what the program grows with."""
+    return int(instance.network.allowed.sum()) * instance.horizon
+
+
+def refuse_large(instance: Instance) -> None:
+    """Say that nobody waits for the program unless he asks for it.
+
+    Raises:
+        BoundError: If the instance has more than `MOST_FLOWS` flows.
+    """
+    flows = flows_of(instance)
+    if flows > MOST_FLOWS:
+        raise BoundError(
+            f"{instance.name!r} has {flows:,} flows, and its bound would take long; above "
+            f"{MOST_FLOWS:,} ask for it (optrl plan --certify N), or use optrl decompose"
+        )
+
+
 @dataclass(frozen=True)
 class Fluid:
     """The program's value and its slopes in demand.

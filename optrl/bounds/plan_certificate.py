@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from optrl.bounds.errors import BoundFaultError
+from optrl.bounds.fluid import flows_of, refuse_large
 from optrl.bounds.policy_certificate import certify_policy, require_paths
 from optrl.demand.base import DemandModel
 from optrl.errors import OptrlError
-from optrl.instance import Instance
 from optrl.planning.plan import Plan
 
 _FEWEST, _MOST = 4, 32
@@ -57,12 +57,13 @@ def certify_plan(
         require_paths(paths)
     instance = plan.instance
     count, perfect, seconds = paths, True, None
-    if count is None:
-        flows = flows_of(instance)
-        count = max(_FEWEST, min(_MOST, _FLOWS // max(1, flows)))
-        perfect = flows * count <= _PERFECT
-        seconds = max(_SECONDS, plan.seconds)
     try:
+        if count is None:
+            refuse_large(instance)
+            flows = flows_of(instance)
+            count = max(_FEWEST, min(_MOST, _FLOWS // max(1, flows)))
+            perfect = flows * count <= _PERFECT
+            seconds = max(_SECONDS, plan.seconds)
         found = certify_policy(
             instance,
             plan.policy,
@@ -83,8 +84,3 @@ def certify_plan(
     except KeyboardInterrupt:
         return replace(plan, certificate=None, uncertified="interrupted")
     return replace(plan, certificate=found.summary(), uncertified="")
-
-
-def flows_of(instance: Instance) -> int:
-    """Items' lanes times periods: what programs over the horizon grow with."""
-    return int(instance.network.allowed.sum()) * instance.horizon

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -60,8 +61,7 @@ def print_comparison(comparison: Comparison) -> None:
             spread = f" ± {half:.2f}" if math.isfinite(half) else ""
             cells.append(f"{row['gap_percent']:.2f}{spread} %")
         if certificates:
-            gap = certificates[row["policy"]].relative_gap
-            cells.append(f"{100 * gap:.2f} %" if math.isfinite(gap) else "none")
+            cells.append(certified_gap(certificates[row["policy"]]))
         table.add_row(*cells, f"{row['seconds']:.1f}")
     console.print(table)
     console.print()
@@ -73,7 +73,9 @@ def print_comparison(comparison: Comparison) -> None:
         )
     confidence = f"{100 * settings.confidence:g} %"
     if certificates:
-        _print_certificates(console, next(iter(certificates.values())), confidence)
+        _print_certificates(console, certificates, confidence)
+    else:
+        console.print(f"no certified gap: {comparison.uncertified}", soft_wrap=True)
     if comparison.scenarios == 1:
         said = "one path of demand proves no ranking"
     elif len(comparison.policies) == 1:
@@ -87,11 +89,25 @@ def print_comparison(comparison: Comparison) -> None:
     console.print(said, soft_wrap=True)
 
 
-def _print_certificates(console: Console, certificate: Certificate, confidence: str) -> None:
-    bound = certificate.bound
+def certified_gap(certificate: Certificate) -> str:
+    """How far above the cheapest possible, for a reader; above 100 % it is the bound that fails."""
+    gap = certificate.relative_gap
+    if not math.isfinite(gap):
+        return "none"
+    return f"{100 * gap:.2f} %" if gap <= 1 else "> 100 %"
+
+
+def _print_certificates(
+    console: Console, certificates: Mapping[str, Certificate], confidence: str
+) -> None:
+    bounds = {each.bound.name: each.bound for each in certificates.values()}
     console.print(
         f"certified gap: at most so far above the cheapest possible, {confidence} for all policies "
-        f"together, from the {bound.name} bound of {bound.mean:,.7g} on {len(bound.sample):,} "
-        f"scenarios ({bound.assumption})",
+        "together, from "
+        + "; and ".join(
+            f"the {bound.name} bound of {bound.mean:,.7g} on {len(bound.sample):,} scenarios "
+            f"({bound.assumption})"
+            for bound in bounds.values()
+        ),
         soft_wrap=True,
     )

@@ -52,17 +52,23 @@ def _certificate(console: Console, summary: dict[str, Any]) -> None:
     if found is None:
         console.print(f"no certificate: {summary['uncertified']}", soft_wrap=True)
         return
-    gap = found["relative_gap"]
-    within = "no gap is certified" if gap is None else f"at most {gap:.2%} above the cheapest"
+    gap, likely = found["relative_gap"], found["estimated_relative_gap"]
+    within = "by how much is not certified" if gap is None else f"at most {gap:.2%}"
+    within += "" if likely is None else f", estimated {likely:.2%}"
     low, high = (
         "unknown" if found[key] is None else f"{found[key]:,.7g}"
         for key in ("lower_bound", "upper_bound")
     )
-    console.print(
-        f"certificate, {found['confidence']:.0%} for all of it: {summary['policy']} costs "
-        f"{found['cost']:,.7g} on random demand, at most {high}; every policy at least {low} "
-        f"({found['bound']}); {within}. It assumes: {found['assumption']}",
-        soft_wrap=True,
+    _lines(
+        console,
+        [
+            f"certificate on {found['paths']} horizons of random demand, {found['confidence']:.0%} "
+            "for all of it:",
+            f"  {summary['policy']} costs {found['cost']:,.7g}, at most {high}",
+            f"  every policy costs at least {low} ({found['bound']})",
+            f"  {summary['policy']} is above the cheapest by {within}",
+            *(f"  it assumes: {each}" for each in found["assumption"].split("; ")),
+        ],
     )
 
 

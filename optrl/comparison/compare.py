@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from optrl.bounds.lower_bound import LowerBound
 from optrl.comparison.contender import Entry, contenders
 from optrl.comparison.measurement import Measurement, join
 from optrl.comparison.result import Comparison, Settings
@@ -53,6 +54,9 @@ def compare(
     policies is proven to differ, or to differ by at most `tolerance`. All statements of all looks
     hold together with probability `confidence` (`optrl.comparison.statistics`), so that stopping
     early does not cheat.
+
+    Each policy gets a certificate of how far above the cheapest possible it can be, from the fluid
+    bound (`optrl.bounds.fluid`) on all scenarios and, where asked for, from perfect information.
 
     Policies that take long may meet fewer scenarios than the others (`limits`), the first of the
     same ones: each pair is then compared on the scenarios that both met, and the run goes on until
@@ -158,7 +162,21 @@ def compare(
         )
         if result.settled_among([x for x in measured if settings.limits.get(x, most) > stop]):
             break
-    return replace(result, bound=runner.bound(0, min(bound_scenarios, result.scenarios)))
+    bound = runner.bound(0, min(bound_scenarios, result.scenarios))
+    fluid, uncertified = _fluid(runner, result)
+    return replace(result, bound=bound, fluid=fluid, uncertified=uncertified)
+
+
+def _fluid(runner: Runner, result: Comparison) -> tuple[LowerBound | None, str]:
+    """The fluid bound on the scenarios met, or why there is none."""
+    if runner.scenarios.model is None:
+        return None, "replayed demand is one path, of which nothing is expected"
+    if runner.warm_up:
+        return None, f"the first {runner.warm_up} periods are left out of costs, but of no bound"
+    try:
+        return runner.fluid(result.scenarios), ""
+    except OptrlError as error:
+        return None, str(error)
 
 
 def _is_plain(instance: Instance) -> bool:

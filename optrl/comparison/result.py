@@ -15,8 +15,10 @@ from optrl_formulations.network import FloatArray, IntArray
 
 from optrl.bounds.certificate import Certificate, Upper, certify
 from optrl.bounds.known_bounds import known_perfect_information
+from optrl.bounds.lower_bound import LowerBound
 from optrl.comparison.measurement import Measurement
 from optrl.comparison.ranking import cost_estimates, ranking_table
+from optrl.comparison.scenarios import paths_name
 from optrl.comparison.statistics import (
     PairedDifferences,
     anchor_of,
@@ -70,6 +72,8 @@ class Comparison:
         bound: Perfect-information bound of the first scenarios, possibly none, shape (B,).
         optimum: Known optimal cost, or None.
         provenance: Instance hash, code version, versions of libraries.
+        fluid: The fluid bound with its number on every scenario, or None.
+        uncertified: Why there is no fluid bound, in words; "" where there is one.
         prefixes: For each number of scenarios after which some policy stopped before the others,
             what every policy that met as many measured on them.
     """
@@ -82,6 +86,8 @@ class Comparison:
     optimum: float | None
     provenance: Mapping[str, Any]
     prefixes: Mapping[int, Mapping[str, Measurement]] = field(default_factory=dict)
+    fluid: LowerBound | None = None
+    uncertified: str = ""
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -175,25 +181,29 @@ class Comparison:
     def certificates(self) -> Mapping[str, Certificate]:
         """How far from optimal each policy can be, all together at the confidence asked for.
 
-        Empty without a bound. Taken on the scenarios of the bound that the policy met, which were
-        chosen before the run began; Bonferroni's share of the error for each policy.
+        Empty without a bound. Each policy gets Bonferroni's share of the error that this look at
+        the data may spend, since the data decided when to stop.
 
         Raises:
-            optrl.bounds.errors.BoundFaultError: If a cost is proved to lie below the bound.
+            optrl.bounds.errors.BoundFaultError: If a cost is proved to lie below a bound.
         """
-        if not len(self.bound):
-            return {}
         settings = self.settings
-        paths = f"scenarios of seed {settings.seed}"
-        bound = known_perfect_information(
-            self.instance, self.bound, paths=paths, warm_up=settings.warm_up
-        )
-        confidence = 1 - (1 - settings.confidence) / len(self.policies)
+        paths = paths_name(settings.seed)
+        bounds = [] if self.fluid is None else [self.fluid]
+        if len(self.bound):
+            bounds.append(
+                known_perfect_information(
+                    self.instance, self.bound, paths=paths, warm_up=settings.warm_up
+                )
+            )
+        if not bounds:
+            return {}
+        error = spent(settings.schedule, self.look, 1 - settings.confidence)
+        confidence = 1 - error / len(self.policies)
         found = {}
         for k, policy in enumerate(self.policies):
-            met = min(int(self.counts[k]), len(self.bound))
-            cost = Upper(policy, self.cost[:met, k], paths)
-            found[policy] = certify(cost, [bound], confidence=confidence)
+            cost = Upper(policy, self.cost[: int(self.counts[k]), k], paths)
+            found[policy] = certify(cost, bounds, confidence=confidence)
         return found
 
     @cached_property
@@ -289,6 +299,7 @@ class Comparison:
             "bound": float(self.bound.mean()) if len(self.bound) else None,
             "provenance": dict(self.provenance),
             "ranking": self.ranking.to_dicts(),
+            "uncertified": self.uncertified,
             "certificates": [each.summary() for each in self.certificates.values()],
             "pairs": self.pairs.to_dicts(),
             "indicators": self.indicator_table.to_dicts(),

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from optrl_formulations.network import FloatArray
 
+from optrl.bounds.fluid import Fluid, refuse_large
+from optrl.bounds.lower_bound import LowerBound
 from optrl.comparison.contender import Contender
 from optrl.comparison.measurement import RECORDED, Measurement, join, recorded
 from optrl.comparison.run_folder import RunFolder
-from optrl.comparison.scenarios import Scenarios
+from optrl.comparison.scenarios import Scenarios, paths_name
 from optrl.demand.base import DemandModel
 from optrl.errors import OptrlError
 from optrl.evaluation.judge import BOUND
@@ -135,6 +137,23 @@ class Runner:
             result.append(arrays["bound"])
             self.progress(Advance(BOUND, 1, found is not None))
         return np.concatenate([np.zeros(0), *result])
+
+    def fluid(self, stop: int) -> LowerBound:
+        """The fluid bound, with its number on each of scenarios 0, ..., stop - 1.
+
+        Raises:
+            optrl.errors.OptrlError: If the instance is too large or the program not solved.
+        """
+        scenarios = self.scenarios
+        assert scenarios.model is not None
+        refuse_large(scenarios.instance)
+        fluid = Fluid.of(scenarios.instance, scenarios.model)
+        size = self._fitting()
+        sample = [
+            fluid.on(scenarios.paths(low, min(low + size, stop))) for low in range(0, stop, size)
+        ]
+        name = paths_name(scenarios.seed)
+        return fluid.bound(np.concatenate(sample), paths=name, warm_up=self.warm_up)
 
     def _fitting(self) -> int:
         """Scenarios whose demand and detail fit into memory together."""

@@ -24,6 +24,11 @@ _BLOCK_NUMBERS = 8_000_000
 """Numbers of a block; larger instances are drawn scenario by scenario."""
 
 
+def paths_name(seed: int) -> str:
+    """Names the paths of a seed, for costs and bounds that are paired on them."""
+    return f"scenarios of seed {seed}"
+
+
 @dataclass(frozen=True)
 class Scenarios:
     """Demand paths that every policy meets.

@@ -90,7 +90,8 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
             cells.append(f"{r['gap_percent']:.2f}{spread} %")
         if certificates:
             gap = certificates[r["policy"]].relative_gap
-            cells.append(f"{100 * gap:.2f} %" if math.isfinite(gap) else "none")
+            shown = f"{100 * gap:.2f} %" if gap <= 1 else "&gt; 100 %"
+            cells.append(shown if math.isfinite(gap) else "none")
         body.append([*cells, short(r["seconds"] / r["scenarios"], 2)])
     note = (
         '<p class="note">± is the interval of each cost by itself: it includes how much scenarios '
@@ -98,11 +99,12 @@ def ranking(comparison: Comparison, colours: dict[str, int]) -> str:
         "</p>"
     )
     if certificates:
-        bound = next(iter(certificates.values())).bound
+        bounds = {each.bound.name: each.bound for each in certificates.values()}
+        rests = "; and ".join(f"{text(b.name)} ({text(b.assumption)})" for b in bounds.values())
         note += (
             '<p class="note">The certified gap is how far above the cheapest possible a policy can '
             f"be, at {percent(comparison.settings.confidence, 0)} for all policies together. It "
-            f"rests on the {text(bound.name)} bound: {text(bound.assumption)}.</p>"
+            f"rests on lower bounds: {rests}.</p>"
         )
     if len(set(comparison.counts.tolist())) > 1:
         note += (

@@ -17,20 +17,29 @@ def test_a_plan_says_how_far_from_optimal_it_can_be(run: Any, small: Path, tmp_p
     assert certificate["lower_bound"] <= certificate["estimated_lower_bound"]
     assert certificate["estimated_lower_bound"] <= certificate["cost"] <= certificate["upper_bound"]
     assert certificate["gap"] > 0
-    assert "known in advance" in certificate["assumption"]
+    assert certificate["bound"] in certificate["considered"]
+    assert certificate["assumption"]
     said = run(*words).out
-    assert "certificate, 95% for all of it: s_s costs" in said
-    assert "perfect information" in said
+    assert "certificate on 3 horizons of random demand, 95% for all of it" in said
+    assert "every policy costs at least" in said
 
 
 def test_every_plan_has_a_certificate(run: Any, small: Path) -> None:
-    """Without being asked for it, from paths that are the same whenever it is made."""
-    words = ("plan", small, "--policy", "s_s", "--json")
-    first, again = (json.loads(run(*words).out) for _ in range(2))
-    assert first["uncertified"] == ""
-    assert first["certificate"]["lower_bound"] <= first["certificate"]["cost"]
-    assert first["certificate"]["considered"] == ["fluid", "perfect information"]
-    assert first["certificate"] == again["certificate"]
+    """Without being asked for it, by both bounds where the instance is small."""
+    found = json.loads(run("plan", small, "--policy", "s_s", "--json").out)
+    assert found["uncertified"] == ""
+    certificate = found["certificate"]
+    assert certificate["lower_bound"] <= certificate["cost"]
+    assert certificate["considered"] == ["fluid", "perfect information"]
+    assert 2 <= certificate["paths"] <= 32
+
+
+def test_a_given_number_of_horizons_is_the_same_every_time(run: Any, small: Path) -> None:
+    """Paths follow the seed and their number, not the time that was left."""
+    words = ("plan", small, "--policy", "s_s", "--certify", 3, "--json")
+    first, again = (json.loads(run(*words).out)["certificate"] for _ in range(2))
+    assert first == again
+    assert first["paths"] == 3
 
 
 def test_without_a_certificate_the_plan_says_why(run: Any, small: Path) -> None:
@@ -58,4 +67,8 @@ def test_a_comparison_has_the_certified_gap(
     found = run(*words, "--bound", 4, "--runs", tmp_path / "runs")
     assert found.code == 0
     assert "certified gap" in found.out.splitlines()[2]
-    assert "from the perfect information bound of" in " ".join(found.out.split())
+    assert "95 % for all policies together, from the" in " ".join(found.out.split())
+    unasked = run(*words, "--runs", tmp_path / "runs")
+    assert "from the fluid bound of" in " ".join(unasked.out.split())
+    replayed = run(*words, "--replay", "--runs", tmp_path / "runs")
+    assert "no certified gap: replayed demand is one path" in replayed.out
