@@ -7,25 +7,30 @@ Lost sales: 20 periods from mean demand on hand and in the pipeline, optimum by 
 SDDP is trained for `--seconds`; its cuts then make the penalty of an information relaxation on
 `--paths` paths. Iowa: the weights of position penalties are trained on paths of their own, without
 resources and delays, and kept in `--weights`; the bound is then solved on fresh paths of the whole
-network, which the policy meets too. Rows of a part replace those of the same part in the table.
+network, which the policy meets too, with customers merged into relaxed zones. Bounds of paths are
+kept beside the weights, so that `--bounds-only` may go ahead of the policy. Rows of a part replace
+those of the same part in the table.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
 from iowa_cost_to_go import learned
+from optrl_formulations.network import FloatArray
 from result_table import commit, write_results
 from sddp_lost_sales import MEAN, PERIODS
 
 from optrl.bounds.certificate import Upper, certify
+from optrl.bounds.control_variate import controlled
 from optrl.bounds.cut_penalty import CutPenalty, Grouping
 from optrl.bounds.information_relaxation import Relaxation, information_relaxation
 from optrl.bounds.known_bounds import (
@@ -44,7 +49,9 @@ from optrl.testbeds.iowa import Iowa
 from optrl.testbeds.lost_sales import LostSalesFamily
 
 OUTCOMES = 24
-TRAINING_SEED, SEED = 77, 20_260
+TRAINING_SEED, SEED, IOWA_SEED = 77, 20_260, 20_262
+CONTROL = 0.05
+"""What Iowa's gap grows by with the worth of demand: least squares on paths of the training."""
 Row = dict[str, str | float | int | None]
 
 
@@ -84,9 +91,18 @@ def lost_sales(text: str, seconds: float, paths: int) -> list[Row]:
 
 
 def iowa(
-    paths: int, weights: Path, steps: int, unpenalized: int, write: Callable[[list[Row]], None]
+    paths: int,
+    weights: Path,
+    steps: int,
+    unpenalized: int,
+    seconds: float,
+    write: Callable[[list[Row]], None] | None,
 ) -> None:
-    """The certified gap of Iowa's hybrid in simulation, written after each path."""
+    """The certified gap of Iowa's hybrid in simulation, written after each path.
+
+    Bounds of paths do not depend on the policy: they are kept beside the weights, under the seed
+    and the weights they were computed with, and taken from there.
+    """
     bed = Iowa.case()
     instance, model = bed.instance, bed.demand
     free = PositionPenalty.even(instance, model)
@@ -96,40 +112,87 @@ def iowa(
         penalty = trained(free, steps)
         weights.parent.mkdir(parents=True, exist_ok=True)
         np.save(weights, penalty.share)
-    source = PathSource(instance, model, SEED)
-    relaxation, perfect = Relaxation(source, penalty), Relaxation(source, free)
-    values, known, costs = [], [], []
+    source = PathSource(instance, model, IOWA_SEED)
+    mark = hashlib.sha256(penalty.share.tobytes()).hexdigest()[:8]
+    kept = KeptBounds(weights.with_name(f"iowa_bounds_{IOWA_SEED}_{mark}.csv"))
+    relaxation, perfect = (Relaxation(source, p, merge=True) for p in (penalty, free))
+    costs: list[float] = []
     began = time.process_time()
     for number in range(paths):
-        costs.append(cost_of(source, number))
-        values.append(relaxation.solve(number).value)
+        if time.process_time() - began > seconds:
+            break
+        kept.solve("information relaxation", number, relaxation)
         if number < unpenalized:
-            known.append(perfect.solve(number).value)
-        print(number, costs[-1], values[-1], known[number:], flush=True)
+            kept.solve("perfect information", number, perfect)
+        if write is None:
+            continue
+        start = time.process_time()
+        costs.append(cost_of(source, number))
+        print(number, costs[-1], kept.values("information relaxation")[number], flush=True)
         if number:
-            spent = time.process_time() - began
-            write(certified_rows(source, penalty, costs, values, known, spent))
+            spent = time.process_time() - start
+            write(certified_rows(source, penalty, np.array(costs), kept, unpenalized, spent))
+
+
+@dataclass
+class KeptBounds:
+    """Bounds of paths, kept in a file as they are found.
+
+    Attributes:
+        file: A line for each: bound, path, value, CPU seconds.
+    """
+
+    file: Path
+
+    def solve(self, bound: str, number: int, relaxation: Relaxation) -> None:
+        """Solve a path unless its value is there."""
+        if len(self.values(bound)) > number:
+            return
+        began = time.process_time()
+        value = relaxation.solve(number).value
+        spent = time.process_time() - began
+        with self.file.open("a") as lines:
+            lines.write(f"{bound},{number},{value!r},{spent:.2f}\n")
+        print(bound, number, round(value), round(spent, 1), flush=True)
+
+    def values(self, bound: str) -> FloatArray:
+        """Values of paths 0, 1, ... in order."""
+        return self._column(bound, 2)
+
+    def seconds(self, bound: str) -> float:
+        """CPU seconds spent on a bound."""
+        return float(self._column(bound, 3).sum())
+
+    def _column(self, bound: str, column: int) -> FloatArray:
+        if not self.file.exists():
+            return np.zeros(0)
+        rows = [line.split(",") for line in self.file.read_text().splitlines()]
+        return np.array([float(row[column]) for row in rows if row[0] == bound])
 
 
 def certified_rows(
     source: PathSource,
     penalty: PositionPenalty,
-    costs: Sequence[float],
-    values: Sequence[float],
-    known: Sequence[float],
+    costs: FloatArray,
+    kept: KeptBounds,
+    unpenalized: int,
     seconds: float,
 ) -> list[Row]:
-    """Rows of what was found on the first paths; all seconds stand with the first."""
-    upper = Upper("cost_to_go", np.array(costs), source.name)
+    """Rows of what was found on the first paths; seconds of both bounds and a policy's path."""
+    count = len(costs)
+    upper = Upper("cost_to_go", costs, source.name)
+    name = "information relaxation"
     relaxed = LowerBound(
-        *("information relaxation", penalty.assumption, penalty.conditions),
-        sample=np.array(values),
+        *(name, penalty.assumption, penalty.conditions),
+        sample=kept.values(name)[:count],
         paths=source.name,
-        seconds=seconds,
+        seconds=kept.seconds(name) * count / len(kept.values(name)) + seconds * count,
     )
-    perfect = known_perfect_information(source.instance, np.array(known), paths=source.name)
+    name = "perfect information"
+    known = kept.values(name)[: min(count, unpenalized)]
+    perfect = known_perfect_information(source.instance, known, paths=source.name)
     rows = []
-    for bound in (relaxed, perfect):
+    for bound in (controlled(relaxed, source, CONTROL), perfect):
         rows.append(_bound_row("iowa, simulated years", bound, 0.0) | _certified(upper, bound))
         print(rows[-1], flush=True)
     return rows
@@ -204,13 +267,17 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("out/iowa_penalty.npy"))
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--unpenalized", type=int, default=4)
+    parser.add_argument("--budget", type=float, default=1e9, help="CPU seconds of Iowa's paths")
+    parser.add_argument("--bounds-only", action="store_true", help="no policy yet, Iowa")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     code = commit()
     if asked.part == "iowa":
         iowa(
-            *(asked.paths, asked.weights, asked.steps, asked.unpenalized),
-            lambda found: _write(asked.table, found, code, asked.part),
+            *(asked.paths, asked.weights, asked.steps, asked.unpenalized, asked.budget),
+            None
+            if asked.bounds_only
+            else lambda found: _write(asked.table, found, code, asked.part),
         )
         return
     rows: list[Row] = []
