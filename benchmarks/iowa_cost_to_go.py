@@ -43,7 +43,7 @@ from optrl.policies.program_endings import PositionEnding
 from optrl.simulation.rollout import DecidingPolicy, simulate
 from optrl.testbeds.iowa import Iowa
 
-SHAPE = Shape(position=0.45, stock=0.7, overage=1.0)
+SHAPE = Shape(position=0.13, stock=0.7, overage=1.5, lead_time=0.0)
 REPLAYS = (84, 97, 110, 127)
 EVERY = 13
 """Weeks between updates of forecasts."""
@@ -73,7 +73,12 @@ def search(trials: int) -> None:
     bed = Iowa.case()
     first = (SHAPE.position, SHAPE.stock, SHAPE.overage)
     settings = SearchSettings(
-        scenarios=0, replays=REPLAYS, horizon=HORIZON, refit=EVERY, first=first
+        scenarios=0,
+        replays=REPLAYS,
+        horizon=HORIZON,
+        refit=EVERY,
+        first=first,
+        lead_time=SHAPE.lead_time,
     )
     learner = PositionSearch(Subject(bed.instance, bed.demand), settings, 0)
     for _ in range(trials):

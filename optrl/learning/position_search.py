@@ -47,6 +47,7 @@ class SearchSettings:
         replay_periods: Periods of a replay.
         refit: Periods after which demand is fitted anew in a replay, or 0 to fit once.
         first: Numbers of the first shape: position, stock and overage.
+        lead_time: Of all shapes, see `Shape`; not searched.
         step: First step of the logarithm.
         smallest: Step below which the search begins anew from its best, with the first step.
     """
@@ -58,6 +59,7 @@ class SearchSettings:
     replay_periods: int = 52
     refit: int = 0
     first: tuple[float, ...] = (1.0, 1.0, 1.0)
+    lead_time: float = 1.0
     step: float = 0.5
     smallest: float = 0.05
 
@@ -104,7 +106,7 @@ class PositionSearch:
     @property
     def shape(self) -> Shape:
         """The best shape so far."""
-        return _shape(self._center)
+        return self._shape(self._center)
 
     @property
     def best(self) -> float:
@@ -121,13 +123,17 @@ class PositionSearch:
         if self._done:
             which, back = divmod(self._direction, 2)
             tried[which] += -self._step if back else self._step
-        cost = self._cost(_shape(tried))
+        cost = self._cost(self._shape(tried))
         if cost < self._best:
             self._best, self._center, self._moved = cost, tried, 1
         elif self._done:
             self._next_direction()
         self._done += 1
         return cost
+
+    def _shape(self, logarithms: FloatArray) -> Shape:
+        numbers = dict(zip(_NAMES, np.exp(logarithms).tolist(), strict=True))
+        return Shape(**numbers, lead_time=self._settings.lead_time)
 
     def _next_direction(self) -> None:
         self._direction += 1
@@ -173,10 +179,6 @@ class PositionSearch:
             )
             costs.append(float(total.mean()) / counted)
         return float(np.mean(costs))
-
-
-def _shape(logarithms: FloatArray) -> Shape:
-    return Shape(**dict(zip(_NAMES, np.exp(logarithms).tolist(), strict=True)))
 
 
 def _policy(instance: Instance, demand: DemandModel, horizon: int, shape: Shape) -> CostToGo:

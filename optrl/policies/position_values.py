@@ -53,16 +53,24 @@ class Shape:
         position: Of positions whose orders arrive beyond the program's end.
         stock: Of stock held against forecast error within it (`optrl.policies.safety`).
         overage: Multiplies the cost of a unit too many on the way.
+        lead_time: Between 0 and 1: how much less a unit short a period counts at a position of
+            long lead time when sales are lost, as a power of the rule's R + L / 2. With 1, the
+            rule, items of long lead times come last where capacity is scarce for long; with 0 a
+            unit lost counts the same whatever its lead time.
     """
 
     position: float = 1.0
     stock: float = 1.0
     overage: float = 1.0
+    lead_time: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        for name in ("position", "stock", "overage"):
+            value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
                 raise OptrlError(f"{name} is {value}; it must be a positive number")
+        if not 0 <= self.lead_time <= 1:
+            raise OptrlError(f"lead_time is {self.lead_time}; it must lie between 0 and 1")
 
 
 class PositionValues:
@@ -98,6 +106,9 @@ class PositionValues:
         rate = mean_rate(demand, instance.start, instance.horizon)
         costs = UnitCosts.of(sourcing, rate)
         penalty = costs.penalty(costs.echelon_lead_time, sourcing.review)
+        if costs.lost:
+            cover = sourcing.review + costs.echelon_lead_time / 2
+            penalty = penalty * cover ** (1 - self.shape.lead_time)
         wanted = np.maximum(penalty, _least_penalty(costs))
         self.shortage: FloatArray = self.shape.position * wanted
         """What a unit that avoids a shortage of the position saves, shape (N, M)."""
