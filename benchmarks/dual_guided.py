@@ -50,11 +50,11 @@ SEED = 1
 PATHS_SEED = 20_262
 STORES, PERIODS = 3, 26
 TIGHTNESS = (0.9, 1.05, 1.2)
-PATHS = {100: 6, 1000: 3, 10_000: 2}
+PATHS = {100: 24, 1000: 4, 10_000: 2}
 # Paths and periods of programs over all items, cold and hot, by size: what takes long meets less.
 MONOLITHIC = {100: (6, PERIODS), 1000: (2, 8)}
 # With 10,000 items the hot program found no first decision within its 60 seconds.
-PROGRAM = {100: (6, PERIODS), 1000: (3, PERIODS)}
+PROGRAM = {100: (6, PERIODS), 1000: (2, 13)}
 # What is learned at one size decides at a larger one too: all that is known is relative.
 LEARNED_AT = {100: 100, 1000: 1000, 10_000: 1000}
 FORECASTS = {

@@ -48,22 +48,22 @@ class LearnedWorth:
     """Numbers that change the value of positions; zeros leave the rule as it is.
 
     Attributes:
+        toll_share: Of the price of lasting scarcity that is charged, at least 0.
         feeding_shortage: Logarithm of what multiplies a shortage at nodes that feed others.
         ending_shortage: The same at nodes that do not.
         feeding_overage: Logarithm of what multiplies a unit too many at nodes that feed others.
         ending_overage: The same at nodes that do not.
         feeding_exponent: Of the ratio of shortage to overage at nodes that feed others.
         ending_exponent: The same at nodes that do not.
-        toll_share: Of the price of lasting scarcity that is charged, at least 0.
     """
 
+    toll_share: float = TOLL_SHARE
     feeding_shortage: float = 0.0
     ending_shortage: float = 0.0
     feeding_overage: float = 0.0
     ending_overage: float = 0.0
     feeding_exponent: float = 0.0
     ending_exponent: float = 0.0
-    toll_share: float = TOLL_SHARE
 
     def __post_init__(self) -> None:
         for name in self.names():
