@@ -15,7 +15,9 @@ from optrl.building import build
 from optrl.demand.negative_binomial import NegativeBinomial
 from optrl.demand.paths import steady
 from optrl.demand.poisson import Poisson
+from optrl.exact.lost_sales_horizon import solve_horizon
 from optrl.instance import ArrivalProfile
+from optrl.testbeds.lost_sales import LostSalesFamily
 
 PERIODS = 10
 
@@ -128,3 +130,29 @@ def test_demand_without_rates_is_refused(source):
     with pytest.raises(BoundRefusedError, match="negative binomial"):
         # The condition is looked up before anything is drawn.
         information_relaxation(replace(source, model=other), penalty, 1)
+
+
+def test_below_the_optimum_and_well_above_perfect_information():
+    """Lost sales whose optimum a dynamic program knows: whatever the weights, it is a bound."""
+    bed = LostSalesFamily.case("negative_binomial", 9.0, 1, mean=30.0, size=4.0)
+    on_hand = np.zeros_like(bed.instance.on_hand)
+    on_hand[0, 1] = 30.0
+    network = bed.instance.network
+    limit = np.full_like(network.maximum_quantity, 200.0)
+    instance = replace(
+        bed.instance,
+        network=replace(network, maximum_quantity=limit),
+        on_hand=on_hand,
+        horizon=PERIODS,
+    )
+    # The same law with its spread in shocks, whose past the penalty may know.
+    model = replace(bed.demand, size=np.full((1, 1), np.inf), shock_variance=np.array([0.25]))
+    optimum = solve_horizon(bed.problem, PERIODS).cost(np.array([30]))
+    source = PathSource(instance, model, 21)
+    found = []
+    for share in ([0, 0, 0, 0], [0.6, 0.3, 0, 0], [0.2, 0.3, 0.3, 0.1]):
+        none = PositionPenalty.even(instance, model)
+        weights = np.broadcast_to(np.array(share)[:, None, None], none.share.shape)
+        found.append(information_relaxation(source, replace(none, share=weights), 60))
+        assert found[-1].low(1e-4) <= optimum
+    assert found[1].low(1e-4) > 3 * found[0].mean
