@@ -2,15 +2,15 @@
 
 from optrl.decomposition.benders.algorithm import Benders
 from optrl.decomposition.benders.errors import BendersError, NotTwoStageError
-from optrl.decomposition.benders.events import BendersIterated, BendersResult, BendersSettings
+from optrl.decomposition.benders.events import BendersIterated, BendersSettings, TwoStageResult
 from optrl.decomposition.benders.problem import TwoStage
 
 __all__ = [
     "Benders",
     "BendersError",
     "BendersIterated",
-    "BendersResult",
     "BendersSettings",
     "NotTwoStageError",
     "TwoStage",
+    "TwoStageResult",
 ]

@@ -27,11 +27,11 @@ from optrl_formulations.network import FloatArray
 from optrl.decomposition.benders.cuts import Cut, integer_l_shaped
 from optrl.decomposition.benders.events import (
     BendersIterated,
-    BendersResult,
     BendersSettings,
     Ended,
     Phase,
     Told,
+    TwoStageResult,
     gap_of,
 )
 from optrl.decomposition.benders.integer_recourse import IntegerRecourse
@@ -83,15 +83,15 @@ class Benders:
         self.bound, self.value = -np.inf, np.inf
         self.x: FloatArray | None = None
         self._told, self._clock = told, clock
-        self._master = Master(self.problem)
         self._relaxed = RelaxedRecourse(self.problem)
+        self._master = Master(self.problem, self._hardest(self.settings.retained))
         self._integer = IntegerRecourse(self.problem, self.settings.piece_seconds)
         self._steps = 0
         self._known: dict[bytes, tuple[FloatArray, FloatArray]] = {}
         self._trace: list[tuple[int, float, float, float]] = []
         self._began = clock()
 
-    def run(self) -> BendersResult:
+    def run(self) -> TwoStageResult:
         """Run until the gap is closed or a limit is reached.
 
         Raises:
@@ -99,15 +99,26 @@ class Benders:
         """
         self._began = self._clock()
         ended = self._relaxation()
-        whole = not (self.problem.first.has_integers or self.problem.integer_recourse)
-        if ended is None and not whole:
+        whole = self._master.has_integers or self.problem.integer_recourse
+        if ended is None and whole:
             ended = self._branch_and_cut()
         if ended is None:
             ended = "optimal" if self._gap() <= self.settings.gap else "no cut"
-        return BendersResult(
+        return TwoStageResult(
             *(self.bound, self.value, self.x, ended),
             *(len(self._trace), self._master.cuts, tuple(self._trace)),
         )
+
+    def _hardest(self, count: int) -> list[int]:
+        """Scenarios that the cheapest first stage of all serves worst: infeasible, then costly."""
+        if count == 0:
+            return []
+        state = Master(self.problem).solve_relaxed().state
+        found = self._relaxed.evaluate(state)
+        height = np.array([cut.height(state) for cut in found.cuts])
+        cost = np.where(np.isfinite(found.values), self.problem.probability, 1.0) * height
+        order = np.lexsort((-cost, np.isfinite(found.values)))
+        return sorted(order[:count].tolist())
 
     def _relaxation(self) -> Ended | None:
         """Cuts for the relaxed master; the end of the run, or None to go on."""
@@ -130,7 +141,7 @@ class Benders:
             bounds.append(point.bound)
             rise = point.bound - bounds[max(len(bounds) - 1 - _STALLED_AFTER, 0)]
             slow = len(bounds) > _STALLED_AFTER and rise <= _STALLED * abs(point.bound)
-            if not violated or (slow and self.problem.first.has_integers):
+            if not violated or (slow and self._master.has_integers):
                 return None
             centre = between
 
@@ -173,7 +184,7 @@ class Benders:
                 finest = True
 
     def _solve_master(self, gap: float, seconds: float | None) -> MasterPoint:
-        if self.problem.first.has_integers:
+        if self._master.has_integers:
             return self._master.solve_integer(gap, seconds, self.x)
         return self._master.solve_relaxed()
 
@@ -216,7 +227,7 @@ class Benders:
                 break
             height = target if feasible else 0.0
             cut = self._integer.lagrangian(s, relaxed.slope, point.state, height, steps)
-            found = _cutting_off([cut], point)
+            found = _cutting_off([] if cut is None else [cut], point)
             if last and not found:
                 found = [self._l_shaped(s, target, point.state)]
             cuts += found

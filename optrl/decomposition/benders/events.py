@@ -12,7 +12,7 @@ from optrl_formulations.network import FloatArray
 from optrl.decomposition.benders.errors import BendersError
 
 Phase = Literal["relaxation", "integer"]
-Ended = Literal["optimal", "seconds", "iterations", "no cut"]
+Ended = Literal["optimal", "seconds", "iterations", "no cut", "tolerance"]
 
 EXPLANATION: dict[Ended, str] = {
     "optimal": "the gap asked for is closed",
@@ -21,8 +21,9 @@ EXPLANATION: dict[Ended, str] = {
     "no cut": (
         "no cut of the kinds at hand cuts off the master's solution: the bound is that of the "
         "second stage's convex hull over the first stage's continuous or general integer columns. "
-        "It holds, the value is feasible, and closing the gap needs branching"
+        "It holds, the value is feasible; `dual_decomposition` closes such gaps"
     ),
+    "tolerance": "one program holds all scenarios; what is left is the solver's tolerance",
 }
 
 
@@ -38,6 +39,9 @@ class BendersSettings:
             separated, from 0 (at the master's solution) to below 1.
         lagrangian_steps: Steps to improve the multipliers of a Lagrangian cut from the duals of
             the relaxation; 0 for strengthened Benders cuts alone.
+        retained: Scenarios whose second stage stays in the master, see `benders.master`: those that
+            the cheapest first stage serves worst. Helps most where the relaxed second stage says
+            little.
         piece_seconds: For one integer program of one scenario, at most.
     """
 
@@ -46,13 +50,18 @@ class BendersSettings:
     iterations: int | None = None
     centre: float = 0.5
     lagrangian_steps: int = 10
+    retained: int = 0
     piece_seconds: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.gap < 0 or not 0 <= self.centre < 1 or self.lagrangian_steps < 0:
+        if (
+            self.gap < 0
+            or not 0 <= self.centre < 1
+            or min(self.lagrangian_steps, self.retained) < 0
+        ):
             raise BendersError(
-                f"gap {self.gap}, centre {self.centre} and {self.lagrangian_steps} Lagrangian "
-                "steps: none may be negative and the centre must be below 1"
+                f"gap {self.gap}, centre {self.centre}, {self.lagrangian_steps} Lagrangian steps "
+                f"and {self.retained} retained: none may be negative and the centre must be below 1"
             )
 
 
@@ -81,16 +90,16 @@ Told = Callable[[BendersIterated], None]
 
 
 @dataclass(frozen=True)
-class BendersResult:
-    """What a run found.
+class TwoStageResult:
+    """What a run found, by Benders' method or by dual decomposition.
 
     Attributes:
         bound: Lower bound on the optimal cost.
         value: Cost of `x`, inf without a solution.
         x: First stage's columns of the best solution, None without one.
         ended: Why; `explanation` says it in words.
-        iterations: Masters solved.
-        cuts: Cuts in the master.
+        iterations: Masters solved, or rounds of all blocks.
+        cuts: Cuts in the master, pieces of the dual function in dual decomposition.
         trace: Iteration, bound, value and seconds, one row an iteration.
     """
 

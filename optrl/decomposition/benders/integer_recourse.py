@@ -22,11 +22,11 @@ from optrl_formulations.linear_program import Block, LinearProgram
 from optrl_formulations.network import FloatArray, IntArray
 from scipy.sparse import csr_matrix
 
-from optrl.decomposition.benders.copied import with_copy
+from optrl.decomposition.benders.copied import Recourse, with_copy
 from optrl.decomposition.benders.cuts import Cut, tangent
 from optrl.decomposition.benders.problem import TwoStage
 from optrl.decomposition.sddp.pushing import push_outcome, push_state
-from optrl.solver import InfeasibleError, Model, NoSolutionError
+from optrl.solver import InfeasibleError, Model, NoSolutionError, UnboundedError
 
 _FAR = 1e20
 
@@ -69,7 +69,7 @@ class IntegerRecourse:
 
     def lagrangian(
         self, number: int, slope: FloatArray, state: FloatArray, target: float, steps: int
-    ) -> Cut:
+    ) -> Cut | None:
         """A Lagrangian cut, from multipliers at hand and, if need be, better ones.
 
         Args:
@@ -78,13 +78,16 @@ class IntegerRecourse:
             state: Where the cut shall be high, shape (K,).
             target: Height at `state` that is enough, the scenario's cost.
             steps: Improvements of the multipliers, at most.
+
+        Returns:
+            The highest cut met, None where no multipliers gave a bound.
         """
         copied = self._copy(number)
         radius = 2.0 * (1.0 + float(np.abs(slope).max(initial=0.0)))
         centre, best = slope, -np.inf
         # What multipliers can give at most at the state, from the points met so far.
         pieces: list[tuple[float, FloatArray]] = []
-        multipliers = slope
+        multipliers, cut = slope, None
         for step in range(steps + 1):
             bound, cost, z = self._relaxed(copied, number, multipliers)
             height = bound + float(multipliers @ state)
@@ -93,6 +96,10 @@ class IntegerRecourse:
                 cut = tangent(number, height, multipliers, state)
             else:
                 radius /= 2
+            if z is None and pieces and step < steps:
+                # Out of the dual's domain: nearer to the best, where it is known to be finite.
+                multipliers = (centre + multipliers) / 2
+                continue
             if step == steps or z is None or best >= target - 1e-6 * (1 + abs(target)):
                 break
             pieces.append((cost, state - z))
@@ -104,7 +111,10 @@ class IntegerRecourse:
     def _relaxed(
         self, copied: _Copied, number: int, multipliers: FloatArray
     ) -> tuple[float, float, FloatArray | None]:
-        """Bound of v_s, and cost and state of the point found."""
+        """Bound of v_s, and cost and state of the point found.
+
+        Where the first stage has no bounds v_s may be -inf at improved multipliers.
+        """
         scenario = self._problem.scenarios[number]
         outcome = self._problem.second(scenario).outcomes[scenario.outcome]
         push_outcome(copied.model, outcome)
@@ -115,6 +125,8 @@ class IntegerRecourse:
             solved = copied.model.solve(time_limit=self._seconds, relative_gap=1e-6)
         except NoSolutionError as error:
             return float(error.bound), np.inf, None
+        except UnboundedError:
+            return -np.inf, np.inf, None
         z = solved.x[copied.state]
         return solved.bound, solved.objective + float(multipliers @ z), z
 
@@ -123,9 +135,8 @@ class IntegerRecourse:
         stage = self._problem.second(scenario)
         key = (scenario.node, stage.outcomes[scenario.outcome].program)
         if key not in self._copied:
-            program, state = with_copy(
-                *(stage, stage.programs[key[1]], self._problem.first, self._problem.state)
-            )
+            recourse = Recourse.of(stage, stage.programs[key[1]])
+            program, state = with_copy([recourse], self._problem.free, self._problem.state)
             block = program.columns["copy"]
             self._copied[key] = _Copied(Model(program), state, program.cost[block.slice])
         return self._copied[key]

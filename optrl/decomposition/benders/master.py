@@ -1,4 +1,12 @@
-"""The master: the first stage and one column for each scenario's cost, bounded by cuts."""
+"""The master: the first stage and one column for each scenario's cost, bounded by cuts.
+
+Scenarios may be *retained*: their second stage stands in the master with its integers, and the
+column of their cost is at least what it costs there. Cuts of the others then start from a first
+stage that serves these, and the solver sees the structure that cuts hide from it.
+
+Source: Crainic, Hewitt, Maggioni & Rei (2021), Transportation Science 55(2) (partial Benders
+decomposition).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from optrl_formulations.linear_program import Block
+from optrl_formulations.linear_program import Block, LinearProgram
 from optrl_formulations.network import FloatArray
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import csr_matrix, hstack, vstack
 
 from optrl.decomposition.benders.cuts import Cut
 from optrl.decomposition.benders.problem import TwoStage
@@ -37,30 +45,17 @@ class MasterPoint:
 class Master:
     """With integers and relaxed, each solved from where it stood, with the same cuts."""
 
-    def __init__(self, problem: TwoStage) -> None:
-        """Without cuts but the derived lower bounds."""
+    def __init__(self, problem: TwoStage, retained: Sequence[int] = ()) -> None:
+        """Without cuts but the derived lower bounds; `retained` are numbers of scenarios."""
         self._problem = problem
-        first, count = problem.first, len(problem.scenarios)
-        self._width = len(first.cost)
-        program = replace(
-            first,
-            cost=np.concatenate([first.cost, problem.probability]),
-            matrix=csr_matrix(hstack([first.matrix, csr_matrix((first.matrix.shape[0], count))])),
-            column_lower=np.concatenate([first.column_lower, problem.lower]),
-            column_upper=np.concatenate([first.column_upper, np.full(count, np.inf)]),
-            integrality=np.concatenate([first.integrality, np.zeros(count, dtype=np.bool_)]),
-            columns={
-                **first.columns,
-                "scenario_cost": Block(
-                    "scenario_cost",
-                    self._width,
-                    self._width + count,
-                    lambda k: problem.scenarios[k].label,
-                ),
-            },
-        )
+        self._width = len(problem.first.cost)
+        program = _with_costs(problem)
+        for number in retained:
+            program = _retaining(program, problem, number)
+        self.has_integers = program.has_integers
+        self._columns = len(program.cost)
         relaxed = replace(program, integrality=np.zeros_like(program.integrality))
-        self._integer = Model(program) if first.has_integers else None
+        self._integer = Model(program) if self.has_integers else None
         self._relaxed = Model(relaxed)
         self.cuts = 0
 
@@ -68,8 +63,7 @@ class Master:
         """Append cuts."""
         if not cuts:
             return
-        count = len(self._problem.scenarios)
-        slope = np.zeros((len(cuts), self._width + count))
+        slope = np.zeros((len(cuts), self._columns))
         slope[:, self._problem.state] = [-cut.slope for cut in cuts]
         for row, cut in enumerate(cuts):
             if cut.scenario is not None:
@@ -106,7 +100,8 @@ class Master:
         assert self._integer is not None
         full = None
         if start is not None:
-            full = np.concatenate([start, np.full(len(self._problem.scenarios), np.nan)])
+            full = np.full(self._columns, np.nan)
+            full[: self._width] = start
         solved = self._integer.solve(relative_gap=gap, time_limit=seconds, start=full)
         point = self._point(solved)
         whole = self._problem.first.integrality
@@ -115,6 +110,56 @@ class Master:
 
     def _point(self, solved: Solution) -> MasterPoint:
         x = solved.x[: self._width]
-        return MasterPoint(
-            solved.bound, solved.objective, x, x[self._problem.state], solved.x[self._width :]
-        )
+        theta = solved.x[self._width : self._width + len(self._problem.scenarios)]
+        return MasterPoint(solved.bound, solved.objective, x, x[self._problem.state], theta)
+
+
+def _with_costs(problem: TwoStage) -> LinearProgram:
+    """The first stage and, after it, a column for each scenario's cost."""
+    first, count = problem.first, len(problem.scenarios)
+    width = len(first.cost)
+    costs = Block("scenario_cost", width, width + count, lambda k: problem.scenarios[k].label)
+    return replace(
+        first,
+        cost=np.concatenate([first.cost, problem.probability]),
+        matrix=csr_matrix(hstack([first.matrix, csr_matrix((first.matrix.shape[0], count))])),
+        column_lower=np.concatenate([first.column_lower, problem.lower]),
+        column_upper=np.concatenate([first.column_upper, np.full(count, np.inf)]),
+        integrality=np.concatenate([first.integrality, np.zeros(count, dtype=np.bool_)]),
+        columns={**first.columns, "scenario_cost": costs},
+    )
+
+
+def _retaining(program: LinearProgram, problem: TwoStage, number: int) -> LinearProgram:
+    """A master with a scenario's second stage behind its columns and rows.
+
+    The scenario's cost column is at least what the second stage and the state cost in it.
+    """
+    part = problem.recourse(number)
+    second, theta = part.program, len(problem.first.cost) + number
+    rows, columns = program.matrix.shape
+    height, width = second.matrix.shape
+    seen = np.zeros(columns)
+    seen[theta], seen[problem.state] = 1.0, -part.state_cost
+    size = len(problem.state)
+    place = csr_matrix((np.ones(size), (np.arange(size), problem.state)), (size, columns))
+    matrix = vstack(
+        [
+            hstack([program.matrix, csr_matrix((rows, width))]),
+            hstack([csr_matrix(part.linking @ place), second.matrix]),
+            hstack([csr_matrix(seen), csr_matrix(-second.cost)]),
+        ]
+    )
+    name = f"retained {number}"
+    return replace(
+        program,
+        cost=np.concatenate([program.cost, np.zeros(width)]),
+        matrix=csr_matrix(matrix),
+        row_lower=np.concatenate([program.row_lower, second.row_lower, [second.offset]]),
+        row_upper=np.concatenate([program.row_upper, second.row_upper, [np.inf]]),
+        column_lower=np.concatenate([program.column_lower, second.column_lower]),
+        column_upper=np.concatenate([program.column_upper, second.column_upper]),
+        integrality=np.concatenate([program.integrality, second.integrality]),
+        columns={**program.columns, name: Block(name, columns, columns + width, str)},
+        rows={**program.rows, name: Block(name, rows, rows + height + 1, str)},
+    )

@@ -12,7 +12,7 @@ import numpy as np
 from optrl_formulations.linear_program import LinearProgram
 from optrl_formulations.network import FloatArray, IntArray
 
-from optrl.decomposition.benders.copied import with_copy
+from optrl.decomposition.benders.copied import Recourse, with_copy
 from optrl.decomposition.benders.errors import NotTwoStageError
 from optrl.decomposition.sddp.graph import PolicyGraph
 from optrl.decomposition.sddp.pushing import push_outcome, push_state
@@ -94,6 +94,17 @@ class TwoStage:
         return cls(graph, model.solved, state, scenarios, lower)
 
     @property
+    def free(self) -> LinearProgram:
+        """The first stage at no cost."""
+        return free_of(self.first)
+
+    def recourse(self, number: int) -> Recourse:
+        """A scenario's second stage, its outcome pushed, weighted by its probability."""
+        scenario = self.scenarios[number]
+        stage = self.second(scenario)
+        return Recourse.at(stage, stage.outcomes[scenario.outcome], scenario.probability)
+
+    @property
     def probability(self) -> FloatArray:
         """Of each scenario, shape (S,)."""
         return np.array([s.probability for s in self.scenarios])
@@ -115,6 +126,11 @@ class TwoStage:
         return bool((p.integrality[at] & within).all())
 
 
+def free_of(program: LinearProgram) -> LinearProgram:
+    """A program at no cost."""
+    return replace(program, cost=np.zeros_like(program.cost), offset=0.0)
+
+
 def _least_costs(
     graph: PolicyGraph, first: LinearProgram, state: IntArray, scenarios: tuple[Scenario, ...]
 ) -> FloatArray:
@@ -126,7 +142,8 @@ def _least_costs(
         outcome = stage.outcomes[scenario.outcome]
         key = (scenario.node, outcome.program)
         if key not in models:
-            whole, _ = with_copy(stage, stage.programs[outcome.program], first, state)
+            recourse = Recourse.of(stage, stage.programs[outcome.program])
+            whole, _ = with_copy([recourse], free_of(first), state)
             models[key] = Model(replace(whole, integrality=np.zeros_like(whole.integrality)))
         push_outcome(models[key], outcome)
         try:

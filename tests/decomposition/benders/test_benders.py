@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from optrl_formulations.extensive_form import Scenarios, TwoStageProgram
 from optrl_formulations.linear_program import Block, LinearProgram
@@ -111,6 +111,53 @@ def test_the_truth_lies_between_bound_and_value(seed, first, integer_recourse) -
     assert result.explanation
 
 
+@settings(max_examples=8, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    retained=st.integers(1, 5),
+    first=st.sampled_from(["binary", "continuous"]),
+    integer_recourse=st.booleans(),
+    penalty=st.sampled_from([None, 40.0]),
+)
+def test_scenarios_may_stay_in_the_master(seed, retained, first, integer_recourse, penalty) -> None:
+    """Truth: the extensive form, which the master is where all scenarios stay."""
+    program = covering(seed, first=first, integer_recourse=integer_recourse, penalty=penalty)
+    try:
+        truth = optimum(program)
+    except InfeasibleError:
+        assume(False)
+    limits = BendersSettings(gap=1e-6, iterations=150, retained=retained)
+    result = Benders(two_stage_graph(program), limits).run()
+    assert result.bound <= truth + 1e-6 * (1 + abs(truth))
+    assert result.value >= truth - 1e-6 * (1 + abs(truth))
+    if first == "binary" or not integer_recourse or retained >= 4:
+        assert result.ended == "optimal"
+
+
+def test_multipliers_out_of_the_dual_are_met_by_nearer_ones() -> None:
+    """Truth by hand: Q(x) = x for x >= 0, which a price above 1 leaves without a bound."""
+    core = LinearProgram(
+        cost=np.array([1.0, 1.0]),
+        offset=0.0,
+        matrix=csr_matrix(np.array([[-1.0, 1.0]])),
+        row_lower=np.zeros(1),
+        row_upper=np.array([np.inf]),
+        column_lower=np.zeros(2),
+        column_upper=np.full(2, np.inf),
+        integrality=np.array([False, True]),
+        columns={"column": Block("column", 0, 2, str)},
+        rows={"row": Block("row", 0, 1, str)},
+    )
+    seen = Scenarios(np.ones(1), cost_column=np.array([1]), cost=np.ones((1, 1)))
+    program = TwoStageProgram(core, np.array([True, False]), np.array([False]), seen)
+    problem = TwoStage.of(two_stage_graph(program))
+    at = np.array([0.5])
+    assert IntegerRecourse(problem, 20.0).lagrangian(0, np.array([7.0]), at, 1.0, 5) is None
+    cut = IntegerRecourse(problem, 20.0).lagrangian(0, np.array([0.0]), at, 1.0, 5)
+    assert cut is not None
+    assert 0.0 <= cut.height(at) <= 0.5 + 1e-6
+
+
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000), integer_recourse=st.booleans())
 def test_states_without_recourse_are_cut_off(seed: int, integer_recourse: bool) -> None:
@@ -170,6 +217,7 @@ def test_lagrangian_cuts_lie_below_and_above_benders(seed: int, steps: int) -> N
     for s, benders in enumerate(relaxed.cuts):
         target = exact.value(s, at)[0]
         cut = exact.lagrangian(s, benders.slope, at, target, steps)
+        assert cut is not None
         assert cut.height(at) >= benders.height(at) - 1e-6
         l_shaped = integer_l_shaped(s, target, float(problem.lower[s]), at)
         assert l_shaped.height(at) == pytest.approx(target)
@@ -259,5 +307,6 @@ def test_what_is_no_two_stage_program_is_refused() -> None:
     )
     with pytest.raises(NotTwoStageError, match="no lower bound"):
         Benders(two_stage_graph(endless))
-    with pytest.raises(BendersError, match="centre"):
-        BendersSettings(centre=1.0)
+    for wrong in ({"centre": 1.0}, {"retained": -1}):
+        with pytest.raises(BendersError, match="centre"):
+            BendersSettings(**wrong)
