@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +12,12 @@ from rich.table import Table
 from optrl.bounds.certificate import Certificate
 from optrl.cli.terminal import output
 from optrl.comparison.result import Comparison
+
+_DROPPED_FIRST = ("seconds", "stock", "fill rate", "above bound", "interval")
+"""Columns that a narrow terminal does without, the first one first."""
+
+_BETWEEN = 2
+"""Blanks between columns."""
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -27,44 +34,17 @@ def print_comparison(comparison: Comparison) -> None:
         soft_wrap=True,
     )
     console.print()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("rank")
-    table.add_column("policy", no_wrap=True)
-    columns = ["cost", "above", "interval", "fill rate", "stock"]
     limited = bool(settings.limits) and comparison.ranking["scenarios"].n_unique() > 1
-    if limited:
-        columns.insert(0, "scenarios")
-    if comparison.reference is not None:
-        columns.append("above optimum" if comparison.reference == "optimum" else "above bound")
     certificates = comparison.certificates
-    if certificates:
-        columns.append("certified gap")
-    for column in (*columns, "seconds"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in comparison.ranking.to_dicts():
-        low, high = row["above_best_low"], row["above_best_high"]
-        shown = "" if row["rank"] == 1 or not math.isfinite(low) else f"{low:,.4g} to {high:,.4g}"
-        best, worst = row["best_rank"], row["worst_rank"]
-        cells = [
-            str(best) if best == worst else f"{best}-{worst}",
-            row["policy"],
-            f"{row['cost']:,.7g}",
-            "" if row["rank"] == 1 else f"{row['above_best']:,.4g}",
-            shown,
-            f"{row['fill_rate']:.2%}",
-            f"{row['mean_stock']:,.4g}",
-        ]
-        if limited:
-            cells.insert(2, f"{row['scenarios']:,}")
-        if comparison.reference is not None:
-            half = row["gap_half_width"]
-            spread = f" ± {half:.2f}" if math.isfinite(half) else ""
-            cells.append(f"{row['gap_percent']:.2f}{spread} %")
-        if certificates:
-            cells.append(certified_gap(certificates[row["policy"]]))
-        table.add_row(*cells, f"{row['seconds']:.1f}")
+    rows = [_row(comparison, row, limited=limited) for row in comparison.ranking.to_dicts()]
+    table, left_out = _fitting(console, rows)
     console.print(table)
     console.print()
+    if left_out:
+        console.print(
+            f"left out for want of width: {', '.join(left_out)} (--json and --out have them)",
+            soft_wrap=True,
+        )
     if limited:
         console.print(
             "policies with fewer scenarios are compared on those that both of a pair met; their "
@@ -87,6 +67,49 @@ def print_comparison(comparison: Comparison) -> None:
     else:
         said = f"the ranking is not settled at {confidence} for all pairs together"
     console.print(said, soft_wrap=True)
+
+
+def _row(comparison: Comparison, row: Mapping[str, Any], *, limited: bool) -> dict[str, str]:
+    """What is shown of a policy, by column."""
+    low, high = row["above_best_low"], row["above_best_high"]
+    best, worst = row["best_rank"], row["worst_rank"]
+    first = row["rank"] == 1
+    cells = {"rank": str(best) if best == worst else f"{best}-{worst}", "policy": row["policy"]}
+    if limited:
+        cells["scenarios"] = f"{row['scenarios']:,}"
+    cells["cost"] = f"{row['cost']:,.7g}"
+    cells["above"] = "" if first else f"{row['above_best']:,.4g}"
+    cells["interval"] = "" if first or not math.isfinite(low) else f"{low:,.4g} to {high:,.4g}"
+    cells["fill rate"] = f"{row['fill_rate']:.2%}"
+    cells["stock"] = f"{row['mean_stock']:,.4g}"
+    if comparison.reference is not None:
+        half = row["gap_half_width"]
+        spread = f" ± {half:.2f}" if math.isfinite(half) else ""
+        column = "above optimum" if comparison.reference == "optimum" else "above bound"
+        cells[column] = f"{row['gap_percent']:.2f}{spread} %"
+    if comparison.certificates:
+        cells["certified gap"] = certified_gap(comparison.certificates[row["policy"]])
+    cells["seconds"] = f"{row['seconds']:.1f}"
+    return cells
+
+
+def _fitting(console: Console, rows: Sequence[Mapping[str, str]]) -> tuple[Table, list[str]]:
+    """The table as wide as the terminal allows, and the columns that it leaves out for that."""
+    shown, left_out = list(rows[0]), []
+    for column in _DROPPED_FIRST:
+        needed = sum(max(len(c), *(len(row[c]) for row in rows)) for c in shown)
+        if needed + _BETWEEN * (len(shown) - 1) <= console.width:
+            break
+        if column in shown:
+            shown.remove(column)
+            left_out.append(column)
+    table = Table(box=None, pad_edge=False, padding=(0, _BETWEEN // 2))
+    for column in shown:
+        left = column in ("rank", "policy")
+        table.add_column(column, justify="left" if left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[column] for column in shown))
+    return table, left_out
 
 
 def certified_gap(certificate: Certificate) -> str:

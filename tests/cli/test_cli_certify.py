@@ -72,3 +72,15 @@ def test_a_comparison_has_the_certified_gap(
     assert "from the fluid bound of" in " ".join(unasked.out.split())
     replayed = run(*words, "--replay", "--runs", tmp_path / "runs")
     assert "no certified gap: replayed demand is one path" in replayed.out
+
+
+def test_a_narrow_terminal_shows_fewer_columns_whole(
+    run: Any, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is shown is not cropped, and what is left out is named."""
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ("compare", small, "--policies", "s_s,base_stock", "--scenarios", 6)
+    said = run(*words, "--runs", tmp_path / "runs").out
+    assert "…" not in said
+    assert "certified gap" in said.splitlines()[2]
+    assert "left out for want of width: seconds" in said
