@@ -27,7 +27,6 @@ from optrl_formulations.network import FloatArray
 from optrl.decomposition.benders.events import Ended, TwoStageResult, gap_of
 from optrl.decomposition.benders.problem import TwoStage
 from optrl.decomposition.dual_decomposition.block import Answer
-from optrl.decomposition.dual_decomposition.bundle import Proposal
 from optrl.decomposition.dual_decomposition.candidates import Candidates, Tried
 from optrl.decomposition.dual_decomposition.events import (
     DualDecompositionError,
@@ -148,10 +147,10 @@ class DualDecomposition:
             if not stand.every_block_has_a_point:
                 return None
             proposal = stand.bundle.propose(stand.centre, stand.best, room)
-            if len(bounds) % _TRY_EVERY == 0:
-                self._try_average(stand, proposal)
-            if proposal.promised - stand.best <= _NOTHING * (1 + abs(stand.best)):
-                self._try_average(stand, proposal)
+            nothing = proposal.promised - stand.best <= _NOTHING * (1 + abs(stand.best))
+            if nothing or len(bounds) % _TRY_EVERY == 0:
+                self._try_average(stand, answers, proposal.average)
+            if nothing:
                 return None
             asked, promised = proposal.multipliers, proposal.promised
 
@@ -176,8 +175,14 @@ class DualDecomposition:
             self._take_candidate(stand, self._candidates.try_at(x))
         self._take_candidate(stand, self._candidates.try_near(np.max(found, axis=0)))
 
-    def _try_average(self, stand: Stand, proposal: Proposal) -> None:
-        self._take_candidate(stand, self._candidates.try_near(proposal.average))
+    def _try_average(self, stand: Stand, answers: list[Answer], average: FloatArray) -> None:
+        """The relaxation's first stage, and the one a block chose that is nearest to it."""
+        self._take_candidate(stand, self._candidates.try_near(average))
+        found = [a.x for a in answers if a.x is not None]
+        if found:
+            apart = np.abs(np.array(found) - average) / (1.0 + np.abs(average))
+            nearest = found[int(apart.sum(axis=1).argmin())]
+            self._take_candidate(stand, self._candidates.try_at(nearest))
 
     def _take_candidate(self, stand: Stand, tried: Tried | None) -> None:
         if tried is not None:
