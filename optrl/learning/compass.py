@@ -48,12 +48,16 @@ class Compass:
         """What it costs; infinite before the first point."""
         return self._best
 
-    def propose(self) -> FloatArray:
-        """The next point, shape (K,)."""
+    def propose(self, factor: float = 1.0) -> FloatArray:
+        """The next point, shape (K,).
+
+        Args:
+            factor: What the step is multiplied by.
+        """
         tried = self._center.copy()
         if self._asked:
             which, back = divmod(self._direction, 2)
-            tried[which] += -self._step if back else self._step
+            tried[which] += (-self._step if back else self._step) * factor
         allowed: FloatArray = np.maximum(tried, self._least)
         return allowed
 

