@@ -78,8 +78,10 @@ def _row(comparison: Comparison, row: Mapping[str, Any], *, limited: bool) -> di
     if limited:
         cells["scenarios"] = f"{row['scenarios']:,}"
     cells["cost"] = f"{row['cost']:,.7g}"
-    cells["above"] = "" if first else f"{row['above_best']:,.4g}"
-    cells["interval"] = "" if first or not math.isfinite(low) else f"{low:,.4g} to {high:,.4g}"
+    cells["above"] = "" if first else f"{row['above_best'] + 0.0:,.4g}"
+    cells["interval"] = (
+        "" if first or not math.isfinite(low) else f"{low + 0.0:,.4g} to {high + 0.0:,.4g}"
+    )
     cells["fill rate"] = f"{row['fill_rate']:.2%}"
     cells["stock"] = f"{row['mean_stock']:,.4g}"
     if comparison.reference is not None:

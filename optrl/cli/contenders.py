@@ -59,7 +59,13 @@ def load_trained(name: str, folder: str, subject: Instance | TestBed) -> Trained
         instance, demand = subject.instance, subject.demand
     else:
         instance, demand = subject, fit(subject)
-    policy = load_policy(folder, instance, demand)
+    try:
+        policy = load_policy(folder, instance, demand)
+    except OptrlError as error:
+        raise OptrlError(
+            f"{name}={folder}: {error}. Leave it out, or train one for {instance.name!r}: "
+            "optrl train DIR --out FOLDER"
+        ) from error
     other = stranger(folder, instance, demand)
     if other is not None:
         write_line(f"warning: {name} was trained on {other} ({folder})", error=True)

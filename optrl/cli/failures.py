@@ -6,7 +6,9 @@ import errno
 import functools
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, ParamSpec, TypeVar
 
@@ -39,7 +41,8 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            result = command(*args, **kwargs)
+            with _warnings_as_lines(kwargs.get("context")):
+                result = command(*args, **kwargs)
             sys.stdout.flush()
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
@@ -59,6 +62,25 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
         return result
 
     return run
+
+
+@contextmanager
+def _warnings_as_lines(context: object) -> Iterator[None]:
+    """Print each warning to a user once, as a line without the place in the code."""
+    if _asks_for_traceback(context):
+        yield
+        return
+    seen: set[str] = set()
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in seen:
+            seen.add(str(message))
+            write_line(f"warning: {message}", error=True)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 def describe(error: Exception) -> tuple[str, ExitCode]:
