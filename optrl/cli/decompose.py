@@ -53,7 +53,7 @@ def decompose(
     ] = None,
     gap: Annotated[float, typer.Option(min=0.0, help="Relative gap at which to stop.")] = 0.001,
     time_limit: Annotated[
-        float | None, typer.Option(min=0.0, metavar="SECONDS", help="For the rounds.")
+        float | None, typer.Option(min=0.0, metavar="SECONDS", help="Of wall time, for all of it.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="At most.")] = 200,
     block: Annotated[int | None, typer.Option(min=1, help="Items of a block.")] = None,
@@ -64,7 +64,7 @@ def decompose(
         typer.Option(metavar="DIR", help="Folder of checkpoint, trace, prices and orders."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")
+        bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -77,7 +77,8 @@ def decompose(
 
     With --out a checkpoint is kept after every round; a run that was killed or interrupted goes on
     with --resume. Ctrl-C ends with the best so far, with exit code 130; an item whose oracle fails
-    is named, and the best so far is printed and written, with exit code 2.
+    is named, and the best so far is printed and written, with exit code 2. With --time-limit enough
+    is kept back from the rounds to write the plan.
     """
     if resume and out is None:
         raise OptrlError("--resume needs a folder to go on from: give --out DIR")

@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from optrl.cli.terminal import write_line
-from optrl.decomposition.blocks.events import Answered, Begun, Event, Failed, Iterated, Told
+from optrl.decomposition.blocks.events import (
+    Answered,
+    Begun,
+    Event,
+    Failed,
+    FirstPrices,
+    Iterated,
+    Told,
+)
 from optrl.decomposition.blocks.trace import TraceRow
 
 _SECONDS = 15.0
@@ -42,6 +50,8 @@ def decomposition_progress(console: Console) -> Iterator[Told]:
 
         def told(event: Event) -> None:
             match event:
+                case FirstPrices():
+                    bar.console.print(first_prices(event))
                 case Begun():
                     bar.console.print(begun(event))
                     bar.update(task, total=event.blocks, number=event.resumed + 1)
@@ -53,6 +63,12 @@ def decomposition_progress(console: Console) -> Iterator[Told]:
                     bar.console.print(str(event))
 
         yield told
+
+
+def first_prices(event: FirstPrices) -> str:
+    """Where the first prices are from, in one line."""
+    origin = f"from a sample of {event.items:,} items" if event.items else "zero"
+    return f"first prices: {origin}, after {event.seconds:.1f} s"
 
 
 def begun(event: Begun) -> str:
@@ -80,6 +96,8 @@ def _lines() -> Told:
         nonlocal last
         now = time.perf_counter()
         match event:
+            case FirstPrices():
+                write_line(first_prices(event), error=True)
             case Begun():
                 write_line(begun(event), error=True)
             case Iterated() if now - last >= _SECONDS:

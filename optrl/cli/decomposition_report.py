@@ -22,6 +22,7 @@ from optrl.tables.atomic import write_file
 
 _ROUNDS_SHOWN = 12
 _RESOURCES_SHOWN = 20
+_NOTHING = 1e-9
 
 
 def summary(problem: ReplenishmentItems, result: Result, oracle: str) -> dict[str, Any]:
@@ -36,6 +37,8 @@ def summary(problem: ReplenishmentItems, result: Result, oracle: str) -> dict[st
         "rounds": len(result.trace),
         "seconds": result.trace[-1].seconds if result.trace else 0.0,
         "stopped": result.stopped,
+        "plan": result.plan is not None and math.isfinite(result.upper),
+        "largest_excess": _largest_excess(problem, result),
         "failure": None if result.failure is None else str(result.failure),
         "resources": _resources(problem, result),
     }
@@ -48,6 +51,18 @@ def _assumption(problem: ReplenishmentItems) -> str:
     if problem.network.has_integers:
         parts.append("integers are relaxed")
     return "; ".join(parts)
+
+
+def _largest_excess(problem: ReplenishmentItems, result: Result) -> str | None:
+    """Where the average uses most above a capacity that must hold, relative to it."""
+    if result.usage is None or math.isfinite(result.upper):
+        return None
+    used = price_table(problem, result.prices, result.usage).with_columns(
+        excess=(pl.col("used") - pl.col("capacity")) / pl.max_horizontal("capacity", 1.0)
+    )
+    firm = [r.name for r in problem.network.resources if math.isinf(r.overflow_cost)]
+    worst = used.filter(pl.col("resource").is_in(firm)).sort("excess").row(-1, named=True)
+    return f"{worst['excess']:.2%} on {worst['resource']} in period {worst['period']}"
 
 
 def _resources(problem: ReplenishmentItems, result: Result) -> list[dict[str, Any]]:
@@ -78,20 +93,17 @@ def print_result(found: dict[str, Any], result: Result) -> None:
         )
     console.print(rounds)
     console.print()
-    gap = found["relative_gap"]
-    bounds = [
-        "none" if found[name] is None else f"{found[name]:,.7g}"
-        for name in ("lower_bound", "upper_bound")
-    ]
-    within = "no gap is certified" if gap is None else f"gap {gap:.3%}"
-    console.print(
-        f"no plan costs less than {bounds[0]}; the averaged plan costs {bounds[1]}: {within}, if "
-        f"{found['assumption']}; stopped: {found['stopped']} after {found['rounds']:,} rounds",
-        soft_wrap=True,
-    )
+    console.print(conclusion(found), soft_wrap=True)
+    if not found["rounds"]:
+        return
     resources = found["resources"]
     if not resources:
-        console.print("no capacity is worth anything: the items can be planned one by one")
+        alone = found["relative_gap"] is not None and found["relative_gap"] <= _NOTHING
+        console.print(
+            "no capacity is worth anything: the items can be planned one by one"
+            if alone
+            else "what capacities are worth is lost in the gap; a smaller --gap shows it"
+        )
         return
     worth = Table(box=None, pad_edge=False)
     for name, justify in (
@@ -112,6 +124,26 @@ def print_result(found: dict[str, Any], result: Result) -> None:
     console.print(worth)
 
 
+def conclusion(found: dict[str, Any]) -> str:
+    """What is known about the cheapest plan, in a sentence or two."""
+    ended = f"stopped: {found['stopped']} after {found['rounds']:,} rounds"
+    if not found["rounds"]:
+        return f"no round was done, so that nothing is known; {ended}: allow more time"
+    low, high, gap = found["lower_bound"], found["upper_bound"], found["relative_gap"]
+    below = "no oracle claims a bound" if low is None else f"no plan costs less than {low:,.7g}"
+    if high is None:
+        above = (
+            "no average of the plans answered so far holds the capacities "
+            f"(largest excess: {found['largest_excess']}), so that there is no plan"
+        )
+    else:
+        above = f"the averaged plan costs {high:,.7g}"
+        if not found["plan"]:
+            above += " (it was not asked for again: there was no time for it)"
+    within = "no gap is certified" if gap is None else f"gap {gap:.3%}"
+    return f"{below}; {above}: {within}, if {found['assumption']}; {ended}"
+
+
 def write_result(
     problem: ReplenishmentItems, result: Result, found: dict[str, Any], folder: Path
 ) -> None:
@@ -125,7 +157,7 @@ def write_result(
         plot_trace(result.trace, folder / "trace.png")
     with write_file(folder / "prices.csv") as temporary:
         price_table(problem, result.prices, result.usage).write_csv(temporary)
-    if result.plan is not None:
+    if found["plan"]:
         with write_file(folder / "orders.csv") as temporary:
             _orders(problem, result).write_csv(temporary)
     with write_file(folder / "summary.json") as temporary:

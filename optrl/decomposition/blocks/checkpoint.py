@@ -59,16 +59,28 @@ def write_checkpoint(folder: Path, identity: str, checkpoint: Checkpoint) -> Non
     write_tensor_file(folder / NAME, _KIND, tensors, document)
 
 
-def read_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
-    """The checkpoint of a folder, None where there is none.
+def require_checkpoint(folder: Path) -> None:
+    """Refuse a folder that holds none.
 
     Raises:
-        BlockCheckpointError: If it is of another run.
+        BlockCheckpointError: Saying so.
+    """
+    if not (folder / NAME).exists():
+        raise BlockCheckpointError(
+            f"there is nothing to go on from: {folder} holds no {NAME}, which is written after the "
+            "first round; begin without resuming, or give the folder of the run that was ended"
+        )
+
+
+def read_checkpoint(folder: Path, identity: str) -> Checkpoint:
+    """The checkpoint of a folder.
+
+    Raises:
+        BlockCheckpointError: If there is none, or it is of another run.
         optrl.networks.tensor_file.TensorFileError: If it is damaged.
     """
+    require_checkpoint(folder)
     path = folder / NAME
-    if not path.exists():
-        return None
     tensors, document = read_tensor_file(path, _KIND)
     if document.get("identity") != identity:
         raise BlockCheckpointError(

@@ -1,8 +1,9 @@
 """The cheapest average of the columns that holds the capacities: plan, upper bound and prices.
 
 Items' problems are convex where nothing is integer, so the average of plans is a plan, and its
-cost is at most the average of theirs. Where rows must hold and no average holds them yet, excess
-is bought at a price far above any other, and the combination says that it is not feasible.
+cost is at most the average of theirs. Where rows must hold, excess is bought at a price above any
+that pays, as far as the columns show; where some is bought even at one far above that, no average
+holds the rows yet, and the combination says that it is not feasible.
 """
 
 from __future__ import annotations
@@ -42,9 +43,18 @@ class Combination:
 
 def combine(ledger: Ledger, coupling: Coupling) -> Combination:
     """Average the columns of a ledger."""
-    limits, allowed = coupling.limits, coupling.price_limits
-    ceiling = np.where(np.isfinite(allowed), allowed, _ceiling(ledger, limits))
-    solved = solve_restricted(ledger, limits, np.zeros(len(limits)), ceiling)
+    allowed = coupling.price_limits
+    ceiling = _ceiling(ledger, coupling.limits)
+    found = _combine(ledger, coupling, np.where(np.isfinite(allowed), allowed, ceiling))
+    if found.feasible:
+        return found
+    dear = _combine(ledger, coupling, np.where(np.isfinite(allowed), allowed, _FAR * ceiling))
+    # Prices far above any other ask for nothing but the least usage, and give no good columns.
+    return dear if dear.feasible else found
+
+
+def _combine(ledger: Ledger, coupling: Coupling, ceiling: FloatArray) -> Combination:
+    solved = solve_restricted(ledger, coupling.limits, np.zeros(len(coupling.limits)), ceiling)
     usage = np.einsum("mg,mgk->k", solved.weights, np.stack(ledger.usage))
     cost = float((solved.weights * np.stack(ledger.cost)).sum())
     cost, feasible = true_cost(cost, usage, coupling)
@@ -66,9 +76,13 @@ def true_cost(cost: float, usage: FloatArray, coupling: Coupling) -> tuple[float
     return cost + paid, bool((excess <= margin)[~allowed].all())
 
 
-def _ceiling(ledger: Ledger, limits: FloatArray) -> float:
-    """A price above any that could pay: the largest total cost seen for a part of a capacity."""
+def _ceiling(ledger: Ledger, limits: FloatArray) -> FloatArray:
+    """A price of each row above any that pays, (K,): its usage would cost many times its share."""
     total = max(float(np.abs(cost).sum()) for cost in ledger.cost)
-    used = np.concatenate([limits, np.abs(np.stack(ledger.usage)).sum(axis=1).ravel()])
+    used = np.maximum(limits, np.abs(np.stack(ledger.usage)).sum(axis=1).mean(axis=0))
     typical = float(np.median(used[used > 0])) if (used > 0).any() else 1.0
-    return 100.0 * max(total, 1.0) / typical
+    used = np.where(used > 0, used, typical)
+    return _ABOVE * max(total, 1.0) / (max(len(limits), 1) * used)
+
+
+_ABOVE, _FAR = 10.0, 30.0

@@ -22,7 +22,7 @@ from optrl.decomposition.blocks.checkpoint import Checkpoint, read_checkpoint, w
 from optrl.decomposition.blocks.combination import Combination, combine, true_cost
 from optrl.decomposition.blocks.coupling import Coupling
 from optrl.decomposition.blocks.engine import Engine
-from optrl.decomposition.blocks.errors import BlockError
+from optrl.decomposition.blocks.errors import BlockError, OutOfTimeError
 from optrl.decomposition.blocks.events import (
     Answered,
     Begun,
@@ -37,7 +37,7 @@ from optrl.decomposition.blocks.ledger import Ledger
 from optrl.decomposition.blocks.master import Master, Standing
 from optrl.decomposition.blocks.oracle import Plan, Recipe
 from optrl.decomposition.blocks.result import Result, relative_gap
-from optrl.decomposition.blocks.rounds import Asking, OutOfTimeError
+from optrl.decomposition.blocks.rounds import Asking
 from optrl.decomposition.blocks.trace import TraceRow
 
 
@@ -73,7 +73,7 @@ def run(
             else the upper bound is what the columns' recorded costs and usages say.
         folder: Where the checkpoint is kept after every round; None for none.
         identity: Of the recipes' problem, for the checkpoint.
-        resume: Whether to go on from the folder's checkpoint if there is one.
+        resume: Whether to go on from the folder's checkpoint.
         told: Called with every event.
 
     Returns:
@@ -81,7 +81,7 @@ def run(
 
     Raises:
         BlockError: If there are no blocks, or start prices do not fit.
-        BlockCheckpointError: If the checkpoint is of another run.
+        BlockCheckpointError: If there is no checkpoint to go on from, or it is of another run.
     """
     if not recipes:
         raise BlockError("there are no blocks: give at least one recipe")
@@ -89,7 +89,7 @@ def run(
         if prices.shape != coupling.shape or not np.isfinite(prices).all():
             raise BlockError(f"start prices must be finite, of shape {coupling.shape}")
     parts = [recipe.parts for recipe in recipes]
-    loop = _Loop(coupling, master, stopping, start, combine_every, told)
+    loop = _Loop(coupling, master, stopping, start, combine_every, with_plan, told)
     loop.folder, loop.identity = folder, f"{identity}/{master!r}/{parts}/{groups}"
     if resume and folder is not None:
         loop.restore(read_checkpoint(folder, loop.identity))
@@ -101,7 +101,7 @@ def run(
     try:
         asking = Asking(engine, recipes, coupling, loop.ledger.groups)
         reason = loop.iterate(asking)
-        return loop.result(asking, reason, with_plan)
+        return loop.result(asking, reason)
     finally:
         engine.end()
 
@@ -116,11 +116,12 @@ class _Loop:
         stopping: Stopping,
         start: Sequence[FloatArray],
         combine_every: int,
+        with_plan: bool,
         told: Told | None,
     ) -> None:
         self.coupling, self.master, self.stopping = coupling, master, stopping
         self.start = list(start) or [np.zeros(coupling.shape)]
-        self.combine_every, self.told = combine_every, told
+        self.combine_every, self.with_plan, self.told = combine_every, with_plan, told
         self.ledger = Ledger(0)
         self.combination: Combination | None = None
         self.trace: list[TraceRow] = []
@@ -128,15 +129,15 @@ class _Loop:
         self.folder: Path | None = None
         self.identity = ""
         self.began = time.perf_counter()
+        self.deadline = self.began + (math.inf if stopping.seconds is None else stopping.seconds)
         self.before = 0.0
+        self.last_round = 0.0
 
     def tell(self, event: Event) -> None:
         if self.told is not None:
             self.told(event)
 
-    def restore(self, checkpoint: Checkpoint | None) -> None:
-        if checkpoint is None:
-            return
+    def restore(self, checkpoint: Checkpoint) -> None:
         self.ledger, self.trace = checkpoint.ledger, checkpoint.trace
         self.master.restore(checkpoint.master)
         self.before = self.trace[-1].seconds if self.trace else 0.0
@@ -148,13 +149,15 @@ class _Loop:
 
     def iterate(self, asking: Asking) -> StopReason:
         """Rounds until a reason to stop."""
-        deadline = self.began + (self.stopping.seconds or math.inf)
         try:
-            while (reason := self._reached()) is None:
+            while (reason := self._reached(asking)) is None:
                 prices = self._next()
                 if prices is None:
                     return "stalled"
+                asked = time.perf_counter()
+                deadline = self.deadline - self._seconds_of_plan(asking)
                 done = asking.round(self.coupling.dense(prices), deadline, self._answered(asking))
+                self.last_round = time.perf_counter() - asked
                 if isinstance(done, Failed):
                     self.failure = done
                     self.tell(done)
@@ -204,17 +207,24 @@ class _Loop:
     def _answered(self, asking: Asking) -> _Answering:
         return _Answering(self, len(self.ledger) + 1, asking.blocks)
 
-    def _reached(self) -> StopReason | None:
+    def _seconds_of_plan(self, asking: Asking) -> float:
+        """What is kept back of the time, so that the plan at hand can be asked for again."""
+        if not self.with_plan or self.combination is None or not self.combination.feasible:
+            return 0.0
+        answers = asking.answers_averaged(self.combination.weights)
+        return _SPARE * answers * self.last_round / asking.blocks
+
+    def _reached(self, asking: Asking) -> StopReason | None:
         stopping, made = self.stopping, len(self.ledger)
         if made and stopping.gap is not None and self.trace[-1].gap <= stopping.gap:
             return "gap"
         if stopping.iterations is not None and made >= stopping.iterations:
             return "iterations"
-        if stopping.seconds is not None and time.perf_counter() - self.began >= stopping.seconds:
+        if time.perf_counter() + self._seconds_of_plan(asking) >= self.deadline:
             return "seconds"
         return None
 
-    def result(self, asking: Asking, reason: StopReason, with_plan: bool) -> Result:
+    def result(self, asking: Asking, reason: StopReason) -> Result:
         """The best so far."""
         ledger = self.ledger
         if len(ledger) and (
@@ -228,7 +238,7 @@ class _Loop:
         if combination is not None:
             usage = combination.usage
             upper = combination.cost if combination.feasible else math.inf
-            made = self._plan(asking, combination) if with_plan else None
+            made = self._plan(asking, combination) if self.with_plan else None
             if made is not None:
                 plan, upper, usage = made
         best = ledger.best
@@ -258,8 +268,8 @@ class _Loop:
         """Plan, its true cost with overflow (infinite where capacities do not hold), its usage."""
         prices = [self.coupling.dense(p) for p in self.ledger.prices]
         try:
-            made = asking.average(prices, combination.weights)
-        except KeyboardInterrupt:
+            made = asking.average(prices, combination.weights, self.deadline)
+        except (KeyboardInterrupt, OutOfTimeError):
             return None
         if isinstance(made, Failed):
             self.tell(made)
@@ -269,6 +279,10 @@ class _Loop:
         plan, cost, usage = made
         cost, feasible = true_cost(cost, usage, self.coupling)
         return plan, cost if feasible else math.inf, usage
+
+
+_SPARE = 1.25
+"""Times as long as the last round took by answer."""
 
 
 class _Answering:

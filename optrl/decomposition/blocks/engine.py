@@ -43,7 +43,12 @@ class Engine(Protocol):
         ...
 
     def ask(
-        self, prices: FloatArray, blocks: Sequence[int], *, plan: bool = False
+        self,
+        prices: FloatArray,
+        blocks: Sequence[int],
+        *,
+        plan: bool = False,
+        until: float | None = None,
     ) -> Iterator[Answer | OracleFailure]:
         """Ask some blocks, and give each answer as it comes, in any order.
 
@@ -54,6 +59,7 @@ class Engine(Protocol):
             prices: Shape (R, P).
             blocks: Numbers of the blocks.
             plan: Whether responses shall hold their plans.
+            until: When time is up, as `time.time` counts it; oracles that are `Timed` are told.
         """
         ...
 

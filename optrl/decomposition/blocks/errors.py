@@ -13,5 +13,9 @@ class NotApplicableError(BlockError):
     """An oracle does not apply to the items it was asked to hold."""
 
 
+class OutOfTimeError(BlockError):
+    """Time was up before an answer."""
+
+
 class BlockCheckpointError(BlockError):
     """A checkpoint does not belong to the run it is read for."""

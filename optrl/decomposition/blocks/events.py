@@ -20,7 +20,8 @@ class Stopping:
 
     Attributes:
         gap: (upper - lower) / |upper|.
-        seconds: Wall time of this run; a round that is under way is dropped.
+        seconds: Wall time of this run; a round that is under way is dropped. As much as the plan
+            needs is kept back from the rounds.
         iterations: Rounds in all, those before a resume included.
     """
 
@@ -31,6 +32,19 @@ class Stopping:
     def __post_init__(self) -> None:
         if self.gap is None and self.seconds is None and self.iterations is None:
             raise BlockError("give a limit on gap, seconds or iterations: the run has no end")
+
+
+@dataclass(frozen=True)
+class FirstPrices:
+    """The first prices are found.
+
+    Attributes:
+        items: Of the sample whose program gave them; 0 for prices of zero.
+        seconds: Wall time.
+    """
+
+    items: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -99,5 +113,5 @@ class Failed:
         )
 
 
-Event = Begun | Answered | Iterated | Failed
+Event = FirstPrices | Begun | Answered | Iterated | Failed
 Told = Callable[[Event], None]

@@ -27,6 +27,8 @@ _BY_ITEM = (
     *("terminal_value", "service_level", "supply_capacity"),
 )
 
+_LOOKED_AT = 16
+
 
 @dataclass(frozen=True)
 class ReplenishmentItems:
@@ -66,6 +68,16 @@ class ReplenishmentItems:
         return ReplenishmentLayout(
             self.network, self.tree, self.first_period, self.demand_pairs, self.held
         )
+
+    @cached_property
+    def columns_per_item(self) -> float:
+        """Columns of the program, on average over a few items."""
+        count = min(len(self), _LOOKED_AT)
+        if not count:
+            return 0.0
+        some = self.select(np.arange(count) * len(self) // count).layout
+        parts = (some.order, some.serve, some.sales, some.demand, some.on_hand)
+        return sum(len(part) for part in parts) / count
 
     @cached_property
     def coupling(self) -> Coupling:

@@ -70,6 +70,18 @@ class Oracle(Protocol):
 
 
 @runtime_checkable
+class Timed(Protocol):
+    """An oracle that can end early: one that is so is told before every answer what time is left.
+
+    Out of time it raises `optrl.decomposition.blocks.errors.OutOfTimeError`, which is no failure.
+    """
+
+    def allow(self, seconds: float | None) -> None:
+        """Take notice that an answer may take some seconds; None for any number."""
+        ...
+
+
+@runtime_checkable
 class Recipe(Protocol):
     """How to build an oracle; can be pickled."""
 
@@ -103,7 +115,9 @@ class OracleFailure:
     Attributes:
         block: Number of the block.
         reason: What was raised.
+        late: Whether it was out of time, and nothing is wrong with it.
     """
 
     block: int
     reason: str
+    late: bool = False

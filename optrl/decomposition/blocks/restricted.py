@@ -64,6 +64,8 @@ def solve_restricted(
     above = np.flatnonzero(paid)
     scale = np.maximum(np.abs(usage).max(axis=(0, 1), initial=0.0), np.abs(limits))
     scale = np.where(scale > 0, scale, 1.0)
+    # Tolerances of HiGHS are absolute, so that the dearest column costs the same in any currency.
+    money = max(float(np.abs(cost).max(initial=0.0)), 1e-300) / _DEAREST
     columns = csr_matrix(usage.reshape(rounds * groups, rows).T / scale[:, None])
     unit = csr_matrix(eye(rows))
     matrix = vstack(
@@ -80,7 +82,8 @@ def solve_restricted(
     )
     width = matrix.shape[1]
     program = LinearProgram(
-        cost=np.concatenate([cost.ravel(), (upper * scale)[above], -(lower * scale)[credited]]),
+        cost=np.concatenate([cost.ravel(), (upper * scale)[above], -(lower * scale)[credited]])
+        / money,
         offset=0.0,
         matrix=matrix,
         row_lower=np.concatenate([np.full(rows, -np.inf), np.ones(groups)]),
@@ -98,5 +101,8 @@ def solve_restricted(
     weights = np.maximum(solution.x[: rounds * groups].reshape(rounds, groups), 0.0)
     over = np.zeros(rows)
     over[above] = np.maximum(solution.x[rounds * groups :][: len(above)], 0.0) * scale[above]
-    prices = np.clip(-solution.duals("capacity") / scale, lower, upper)
-    return Restricted(solution.objective, weights / weights.sum(axis=0), over, prices)
+    prices = np.clip(-solution.duals("capacity") * money / scale, lower, upper)
+    return Restricted(solution.objective * money, weights / weights.sum(axis=0), over, prices)
+
+
+_DEAREST = 1e4

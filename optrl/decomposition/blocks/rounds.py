@@ -12,6 +12,7 @@ from optrl_formulations.network import FloatArray, IntArray
 from optrl.decomposition.blocks.checking import nonsense
 from optrl.decomposition.blocks.coupling import Coupling
 from optrl.decomposition.blocks.engine import Answer, Engine
+from optrl.decomposition.blocks.errors import OutOfTimeError
 from optrl.decomposition.blocks.events import Failed
 from optrl.decomposition.blocks.oracle import OracleFailure, Plan, Recipe, part_starts
 
@@ -31,10 +32,6 @@ class Round:
     usage: FloatArray
     bound: float
     oracle_seconds: float
-
-
-class OutOfTimeError(Exception):
-    """Time was over before all blocks had answered; never leaves the driver."""
 
 
 class Asking:
@@ -81,9 +78,12 @@ class Asking:
             OutOfTimeError: At the deadline (of `time.perf_counter`).
         """
         found: dict[int, Answer] = {}
-        coming = self._engine.ask(prices, blocks, plan=plan)
-        for answer in coming:
+        left = deadline - time.perf_counter()
+        until = None if left == np.inf else time.time() + left
+        for answer in self._engine.ask(prices, blocks, plan=plan, until=until):
             if isinstance(answer, OracleFailure):
+                if answer.late:
+                    raise OutOfTimeError(answer.reason)
                 return self._failed(answer.block, prices, answer.reason)
             recipe = self._recipes[answer.block]
             wrong = nonsense(answer.response, prices, len(recipe.items), recipe.parts)
@@ -92,7 +92,7 @@ class Asking:
             found[answer.block] = answer
             told(len(found))
             if time.perf_counter() > deadline and len(found) < len(blocks):
-                raise OutOfTimeError
+                raise OutOfTimeError(f"{len(found)} of {len(blocks)} blocks had answered")
         missing = [block for block in blocks if block not in found]
         if missing:
             return self._failed(missing[0], prices, "the engine gave no answer for it")
@@ -121,14 +121,22 @@ class Asking:
             seconds += answer.seconds
         return Round(cost, self._coupling.flat(usage), bound, seconds)
 
+    def answers_averaged(self, weights: FloatArray) -> int:
+        """How many answers an average asks for; weights as in `average`."""
+        return sum(int((weights[:, group] > 0).any(axis=1).sum()) for group in self._group)
+
     def average(
-        self, prices: Sequence[FloatArray], weights: FloatArray
+        self, prices: Sequence[FloatArray], weights: FloatArray, deadline: float
     ) -> tuple[Plan, float, FloatArray] | Failed:
         """Plans asked for again and averaged: plan of all items, its cost, its usage (K,).
 
         Args:
             prices: Of each round, shape (R, P).
             weights: Of rounds and groups, shape (M, G).
+            deadline: Of `time.perf_counter`.
+
+        Raises:
+            OutOfTimeError: At the deadline.
         """
         total: dict[str, FloatArray] = {}
         cost, usage = 0.0, np.zeros(self._coupling.shape)
@@ -136,8 +144,10 @@ class Asking:
             blocks = [k for k, group in enumerate(self._group) if (weight[group] > 0).any()]
             # A few at a time, so that no more plans than these are held beside the average.
             for first in range(0, len(blocks), _AT_ONCE):
+                if time.perf_counter() > deadline:
+                    raise OutOfTimeError("the plan is not whole")
                 chosen = blocks[first : first + _AT_ONCE]
-                answers = self.answers(asked, chosen, np.inf, lambda k: None, plan=True)
+                answers = self.answers(asked, chosen, deadline, lambda k: None, plan=True)
                 if isinstance(answers, Failed):
                     return answers
                 for answer in answers:

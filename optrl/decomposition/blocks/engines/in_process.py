@@ -9,7 +9,8 @@ from typing import ClassVar
 from optrl_formulations.network import FloatArray
 
 from optrl.decomposition.blocks.engine import Answer
-from optrl.decomposition.blocks.oracle import Oracle, OracleFailure, Recipe
+from optrl.decomposition.blocks.errors import OutOfTimeError
+from optrl.decomposition.blocks.oracle import Oracle, OracleFailure, Recipe, Timed
 
 
 class Holder:
@@ -20,8 +21,10 @@ class Holder:
         self._recipes = recipes
         self._oracles: dict[int, Oracle] = {}
 
-    def ask(self, block: int, prices: FloatArray, plan: bool) -> Answer | OracleFailure:
-        """One block's answer.
+    def ask(
+        self, block: int, prices: FloatArray, plan: bool, until: float | None
+    ) -> Answer | OracleFailure:
+        """One block's answer; arguments as in `Engine.ask`.
 
         An oracle may be anyone's code, so whatever it raises is its failure and not this program's.
         """
@@ -29,7 +32,12 @@ class Holder:
         try:
             if block not in self._oracles:
                 self._oracles[block] = self._recipes[block].build()
-            response = self._oracles[block].answer(prices, plan=plan)
+            oracle = self._oracles[block]
+            if isinstance(oracle, Timed):
+                oracle.allow(None if until is None else max(until - time.time(), 0.0))
+            response = oracle.answer(prices, plan=plan)
+        except OutOfTimeError as error:
+            return OracleFailure(block, str(error), late=True)
         except Exception as error:
             return OracleFailure(block, f"{type(error).__name__}: {error}")
         return Answer(block, response, time.process_time() - began)
@@ -49,11 +57,16 @@ class InProcess:
         self._holder = Holder(dict(enumerate(recipes)))
 
     def ask(
-        self, prices: FloatArray, blocks: Sequence[int], *, plan: bool = False
+        self,
+        prices: FloatArray,
+        blocks: Sequence[int],
+        *,
+        plan: bool = False,
+        until: float | None = None,
     ) -> Iterator[Answer | OracleFailure]:
         """See `Engine`."""
         for block in blocks:
-            yield self._holder.ask(block, prices, plan)
+            yield self._holder.ask(block, prices, plan, until)
 
     def end(self) -> None:
         """See `Engine`."""

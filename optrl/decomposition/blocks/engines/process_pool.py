@@ -52,7 +52,12 @@ class ProcessPool:
             )
 
     def ask(
-        self, prices: FloatArray, blocks: Sequence[int], *, plan: bool = False
+        self,
+        prices: FloatArray,
+        blocks: Sequence[int],
+        *,
+        plan: bool = False,
+        until: float | None = None,
     ) -> Iterator[Answer | OracleFailure]:
         """See `Engine`."""
         asked: dict[Future[Answer | OracleFailure], int] = {}
@@ -60,7 +65,7 @@ class ProcessPool:
             for block in blocks:
                 pool = self._pools[block % len(self._pools)]
                 try:
-                    asked[pool.submit(_ask, block, prices, plan)] = block
+                    asked[pool.submit(_ask, block, prices, plan, until)] = block
                 except BrokenProcessPool as error:
                     yield _died(block, error)
             for future in as_completed(asked):
@@ -89,10 +94,10 @@ def _hold(recipes: dict[int, Recipe]) -> None:
     _Share.holder = Holder(recipes)
 
 
-def _ask(block: int, prices: FloatArray, plan: bool) -> Answer | OracleFailure:
+def _ask(block: int, prices: FloatArray, plan: bool, until: float | None) -> Answer | OracleFailure:
     if _Share.holder is None:
         return OracleFailure(block, "the worker process was not begun")
-    return _Share.holder.ask(block, prices, plan)
+    return _Share.holder.ask(block, prices, plan, until)
 
 
 def _died(block: int, error: BrokenProcessPool) -> OracleFailure:

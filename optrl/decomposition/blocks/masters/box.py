@@ -32,6 +32,7 @@ class Box:
     radius: float
     promised: float = float("nan")
     before: float = float("nan")
+    wide: float = 0.2
 
     def __post_init__(self) -> None:
         if not self.radius > 0:
@@ -45,11 +46,24 @@ class Box:
             share: How far on the way.
         """
         self._learn(standing)
-        centre, lower, upper = self._around(standing)
+        if standing.combination is not None and not standing.combination.feasible:
+            return self._dearer(standing)
+        centre, lower, upper = self._around(standing, self.radius)
         solved = solve_restricted(standing.ledger, standing.coupling.limits, lower, upper)
         self.before = standing.value
         self.promised = self.before + share * (solved.value - self.before)
         return centre + share * (solved.prices - centre)
+
+    def _dearer(self, standing: Standing) -> FloatArray:
+        """Prices of a box that widens until some average holds the capacities, (K,).
+
+        What is used above a capacity is bought there at the upper end of the box, so that just the
+        rows that lack columns which use less become dear.
+        """
+        self.promised = float("nan")
+        _, lower, upper = self._around(standing, self.wide)
+        self.wide *= _WIDER
+        return solve_restricted(standing.ledger, standing.coupling.limits, lower, upper).prices
 
     def _learn(self, standing: Standing) -> None:
         """Compare the last round with what was promised for it."""
@@ -63,17 +77,24 @@ class Box:
         elif ratio < _BROKEN:
             self.radius *= 0.5
 
-    def _around(self, standing: Standing) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _around(
+        self, standing: Standing, radius: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Centre, lower and upper ends, shape (K,) each."""
         centre = standing.centre
-        reach = self.radius * np.maximum(centre, _FLOOR * typical_price(standing))
+        reach = radius * np.maximum(centre, _FLOOR * typical_price(standing))
         upper = np.minimum(centre + reach, standing.coupling.price_limits)
         return centre, np.maximum(centre - reach, 0.0), upper
 
     def state(self) -> MasterState:
         """What is remembered."""
         return MasterState(
-            numbers={"radius": self.radius, "promised": self.promised, "before": self.before}
+            numbers={
+                "radius": self.radius,
+                "promised": self.promised,
+                "before": self.before,
+                "wide": self.wide,
+            }
         )
 
     @classmethod
@@ -84,7 +105,7 @@ class Box:
             BlockCheckpointError: If it is something else.
         """
         try:
-            return cls(*(state.numbers[name] for name in ("radius", "promised", "before")))
+            return cls(*(state.numbers[name] for name in ("radius", "promised", "before", "wide")))
         except KeyError as error:
             raise BlockCheckpointError(f"the checkpoint lacks the master's {error}") from error
 
@@ -100,3 +121,4 @@ def typical_price(standing: Standing) -> float:
 
 
 _KEPT, _BROKEN = 0.5, -1.0
+_WIDER = 3.0

@@ -7,6 +7,7 @@ which keeps the bound valid.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,11 @@ import numpy as np
 from optrl_formulations.linear_program import Block
 from optrl_formulations.network import FloatArray
 
+from optrl.decomposition.blocks.errors import OutOfTimeError
 from optrl.decomposition.blocks.items import ReplenishmentItems
 from optrl.decomposition.blocks.oracle import Response
 from optrl.decomposition.blocks.oracles.block_program import BlockProgram
-from optrl.solver import Model, Status
-from optrl.solver.errors import SolverError
+from optrl.solver import Model, NoSolutionError, Status
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class ScenarioLpRecipe:
         return self.block.network.items
 
     def build(self) -> ScenarioLp:
-        """Load the program and solve it at the first prices."""
+        """Load the program."""
         return ScenarioLp(self.block, self.first_prices, self.parts)
 
 
@@ -52,26 +53,36 @@ class ScenarioLp:
     def __init__(
         self, block: ReplenishmentItems, first_prices: FloatArray | None = None, parts: int = 1
     ) -> None:
-        """Load and solve.
+        """Load; the first answer begins with a solve at the first prices.
 
         Args:
             block: Its items.
             first_prices: See `ScenarioLpRecipe`.
             parts: See `Recipe`.
-
-        Raises:
-            optrl.solver.InfeasibleError: If an item's problem is infeasible by itself.
         """
         self._block = BlockProgram(block, parts)
         program = self._block.program
         self._model = Model(program)
         self._all = Block("all", 0, len(program.cost), str)
         first = np.zeros(block.coupling.shape) if first_prices is None else first_prices
-        self._solve(self._block.charges(first))
-        self._model.keep_basis()
+        self._first: FloatArray | None = self._block.charges(first)
+        self._seconds: float | None = None
+
+    def allow(self, seconds: float | None) -> None:
+        """See `optrl.decomposition.blocks.oracle.Timed`."""
+        self._seconds = seconds
 
     def answer(self, prices: FloatArray, *, plan: bool = False) -> Response:
-        """See `optrl.decomposition.blocks.oracle.Oracle`."""
+        """See `optrl.decomposition.blocks.oracle.Oracle`.
+
+        Raises:
+            optrl.solver.InfeasibleError: If an item's problem is infeasible by itself.
+            OutOfTimeError: If time is up.
+        """
+        if self._first is not None:
+            self._solve(self._first)
+            self._model.keep_basis()
+            self._first = None
         self._model.start_from_kept()
         block, charges = self._block, self._block.charges(prices)
         x = self._solve(charges)
@@ -81,7 +92,13 @@ class ScenarioLp:
 
     def _solve(self, charges: FloatArray) -> FloatArray:
         self._model.push_cost(self._all, self._block.program.cost + charges)
-        solution = self._model.solve()
+        began = time.perf_counter()
+        try:
+            solution = self._model.solve(time_limit=self._seconds)
+        except NoSolutionError as error:
+            raise OutOfTimeError(str(error)) from error
         if solution.status is not Status.OPTIMAL:
-            raise SolverError(f"the block's program ended {solution.status}, not optimal")
+            raise OutOfTimeError(f"the block's program ended {solution.status}, not optimal")
+        if self._seconds is not None:
+            self._seconds = max(self._seconds - (time.perf_counter() - began), 0.0)
         return solution.x
