@@ -8,8 +8,10 @@ the cost-to-go was never trained with. What comes after is
   positions (`optrl.policies.position_values`) on expected demand with safety values; a network flow
   stays a network flow;
 * **a value function** of stock, pipeline and backlog (`optrl.values`), input-convex or any other
-  with an exact embedding, learned by ``optrl train --learner fitted_value``. For H > 1 recourse
-  weighs sampled demand: a first decision shared by all paths, then each path on its own.
+  with an exact embedding, learned by ``optrl train --learner fitted_value``.
+
+For H > 1 recourse may weigh sampled demand: a first decision shared by all paths, then each path on
+its own.
 
 Customers that the network cannot tell apart are merged, and storage limits are elastic, as in the
 lookahead policy.
@@ -23,12 +25,14 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from optrl_formulations.network import FloatArray
+from optrl_formulations.replenishment_data import StockValue
 from optrl_formulations.scenario_tree import ScenarioTree
 
 from optrl.demand.base import DemandModel
@@ -226,7 +230,7 @@ class CostToGo:
         progress: Callable[[Progress], None] | None = None,
     ) -> Iterator[StageSolution]:
         """The program of each scenario, solved."""
-        demand, values = self._demand_of(period), self.ending.stock_values(period)
+        demand, values = self._demand_of(period), self._values_of(period)
         for each in self.ending.view.states(state):
             yield self.stage.solve(
                 each,
@@ -237,6 +241,18 @@ class CostToGo:
                 relative_gap=self._relative_gap if relative_gap is None else relative_gap,
                 progress=progress,
             )
+
+    def _values_of(self, period: int) -> tuple[StockValue, ...]:
+        """Stock values by outcome: each path of a period has the period's."""
+        values, count = self.ending.stock_values(period), max(self._paths, 1)
+        return tuple(
+            replace(
+                value,
+                width=value.width.repeat(count, axis=1),
+                marginal_value=value.marginal_value.repeat(count, axis=1),
+            )
+            for value in values
+        )
 
     def _demand_of(self, period: int) -> FloatArray:
         """Demand of the coarse network by tree node, shape (N, V, tree nodes)."""

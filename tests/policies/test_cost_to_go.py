@@ -1,15 +1,20 @@
 """The cost-to-go policy: by name, from files, feasible under limits, deterministic."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from optrl.demand.replay import Replay
 from optrl.errors import OptrlError
+from optrl.instance import DemandTable
 from optrl.networks.blockwise_convex import BlockwiseConvexNetwork
 from optrl.policies.base_stock import BaseStock
 from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.position_values import PositionValues, Shape
 from optrl.policies.program_endings import PositionEnding
+from optrl.simulation.dynamics import Dynamics
 from optrl.simulation.rollout import simulate
 from optrl.testbeds.one_warehouse_five_stores import OneWarehouseFiveStores, demand, limited
 from optrl.values.input_convex import InputConvex
@@ -93,6 +98,23 @@ def test_longer_programs_with_recourse_weigh_sampled_demand(bed, horizon, count)
     assert len(policy.stage.valued_nodes) == max(count, 1)
 
 
+def test_positions_with_recourse_cost_the_same_where_demand_is_certain(bed):
+    """Paths that are all alike leave the optimum as it is; paths that differ do not."""
+    nodes = bed.instance.demand.nodes
+    certain = Replay(DemandTable(nodes, bed.instance.start, bed.demand.mean(0, 200)))
+    scarce = replace(bed.instance, on_hand=bed.instance.on_hand / 4)
+    state = Dynamics(scarce, dtype=torch.float64).initial_state(1)
+
+    def optimum(demand, count):
+        ending = PositionEnding(scarce, demand, 3)
+        policy = CostToGo(ending, demand, horizon=3, paths=count)
+        (solved,) = policy._solved(state, scarce.start)
+        return solved.solution.objective
+
+    assert optimum(certain, 3) == pytest.approx(optimum(certain, 0))
+    assert optimum(bed.demand, 3) != pytest.approx(optimum(bed.demand, 0))
+
+
 def test_both_kinds_come_back_from_files(bed, tmp_path):
     """What is saved decides the same when loaded; a folder of neither kind is refused."""
     columns = StateColumns.of(bed.instance)
@@ -132,6 +154,20 @@ def test_a_shape_must_be_positive():
         Shape(position=0.0)
     with pytest.raises(OptrlError, match="stock"):
         Shape(stock=float("inf"))
+    for power in (-0.1, 1.1, float("nan")):
+        with pytest.raises(OptrlError, match="lead_time"):
+            Shape(lead_time=power)
+
+
+def test_penalties_of_long_lead_times_may_count_in_full(bed):
+    """With power 1 the rule's penalty for lost sales, with 0 what a unit met saves."""
+    instance = replace(bed.instance, network=replace(bed.instance.network, unmet="lost"))
+    rule, full = (
+        PositionValues(instance, bed.demand, 4, Shape(lead_time=power)) for power in (1.0, 0.0)
+    )
+    np.testing.assert_allclose(full.shortage, full.underage)
+    long = rule.sourcing.lead_time == rule.sourcing.lead_time.max()
+    assert (rule.shortage[long] < 0.6 * full.shortage[long]).all()
 
 
 def test_lots_make_the_program_decide_whole_units():
