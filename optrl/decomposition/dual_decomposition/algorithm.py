@@ -38,7 +38,7 @@ from optrl.decomposition.dual_decomposition.first_multipliers import first_multi
 from optrl.decomposition.dual_decomposition.stand import Stand
 from optrl.decomposition.sddp.graph import PolicyGraph
 
-_RISEN, _NOTHING = 0.1, 1e-7
+_RISEN, _NOTHING, _LOOSE = 0.1, 1e-7, 1e-3
 _TRY_EVERY = 4
 
 
@@ -157,13 +157,17 @@ class DualDecomposition:
     def _ask(self, stand: Stand, multipliers: FloatArray) -> list[Answer] | None:
         """All blocks at their multipliers; None where the time is up."""
         answers = []
-        best = self._candidates.best
-        start = best.x if best is not None and len(stand.blocks) == 1 else None
+        best, last = self._candidates.best, len(stand.blocks) == 1
+        start = best.x if best is not None and last else None
+        wanted = self.settings.gap
+        open_gap = gap_of(self.value, self.bound)
+        # What the blocks leave open need only be small beside what the prices leave open.
+        tolerance = wanted / 2 if last else max(wanted / 4, min(_LOOSE, open_gap / 20))
         for block, at in zip(stand.blocks, multipliers, strict=True):
             left = self._left()
             if left == 0.0:
                 return None
-            answers.append(block.solve(at, self.settings.gap / 4, left, start))
+            answers.append(block.solve(at, tolerance, left, start))
         return answers
 
     def _try(self, stand: Stand, found: list[FloatArray]) -> None:

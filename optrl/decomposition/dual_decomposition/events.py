@@ -30,7 +30,7 @@ class DualSettings:
     seconds: float | None = None
     iterations: int | None = None
     together: int = 1
-    patience: int = 6
+    patience: int = 4
     piece_seconds: float = 20.0
 
     def __post_init__(self) -> None:
