@@ -32,7 +32,7 @@ def test_published_programs_lie_between_bound_and_value() -> None:
     size = rows["published"].abs()
     # dcap233_200 is published to five digits, stock to four.
     assert (rows["bound"] <= rows["published"] + 1e-4 * size).all()
-    two_stage = rows.filter(pl.col("method") == "Benders", pl.col("value").is_finite())
+    two_stage = rows.filter(pl.col("method") != "SDDP", pl.col("value").is_finite())
     least = two_stage["published"] - 1e-4 * two_stage["published"].abs()
     assert (two_stage["value"] >= least).all()
     closed = two_stage.filter(pl.col("ended") == "optimal")
