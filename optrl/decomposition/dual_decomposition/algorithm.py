@@ -125,10 +125,12 @@ class DualDecomposition:
             if answers is None:
                 return "seconds"
             stand.take(asked, answers, promised)
-            if not bounds and stand.best == -np.inf:
+            if stand.best == -np.inf:
+                if any(a.stopped for a in answers):
+                    return "seconds"
                 raise DualDecompositionError(
-                    f"the cost of the block of {self._first_unbounded(stand, answers)} has no "
-                    "lower bound at the first multipliers: bound the first stage's columns"
+                    "a block's cost has no lower bound at the duals of the relaxation, which only "
+                    "trouble with numbers explains: scale the program, see optrl.solver.diagnose"
                 )
             self.bound = max(self.bound, min(stand.best, self.value))
             bounds.append(stand.best)
@@ -202,10 +204,6 @@ class DualDecomposition:
             )
             for b in stand.blocks
         ]
-
-    def _first_unbounded(self, stand: Stand, answers: list[Answer]) -> str:
-        block = next(b for b, a in zip(stand.blocks, answers, strict=True) if a.bound == -np.inf)
-        return repr(self.problem.scenarios[block.scenarios[0]].label)
 
     def _tell(self, stand: Stand) -> Ended | None:
         """Trace and event of a round; the end of the run where a limit is reached."""

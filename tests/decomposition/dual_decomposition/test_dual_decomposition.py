@@ -170,6 +170,38 @@ def test_limits_end_the_run_with_what_it_has() -> None:
     assert none.explanation
 
 
+def test_a_gap_of_zero_ends_at_the_tolerance_of_the_solver() -> None:
+    """Truth: the extensive form."""
+    program = lots(8, first="general", whole_recourse=True, penalty=True)
+    result = DualDecomposition(two_stage_graph(program), DualSettings(gap=0.0)).run()
+    assert result.ended in ("optimal", "tolerance")
+    assert result.gap <= 1e-6
+    assert result.value == pytest.approx(optimum(program), rel=1e-6)
+
+
+def test_prices_beyond_a_first_stage_without_bounds_give_no_bound() -> None:
+    """Truth by hand: 1.5 x - 3 x falls without end, 1.5 x + 1.5 x is least at 0."""
+    core = LinearProgram(
+        cost=np.array([1.0, 1.0]),
+        offset=0.0,
+        matrix=csr_matrix(np.array([[-0.5, 1.0]])),
+        row_lower=np.zeros(1),
+        row_upper=np.array([np.inf]),
+        column_lower=np.zeros(2),
+        column_upper=np.full(2, np.inf),
+        integrality=np.array([False, True]),
+        columns={"column": Block("column", 0, 2, str)},
+        rows={"row": Block("row", 0, 1, str)},
+    )
+    seen = Scenarios(np.ones(1), cost_column=np.array([1]), cost=np.ones((1, 1)))
+    program = TwoStageProgram(core, np.array([True, False]), np.array([False]), seen)
+    block = ScenarioBlock(TwoStage.of(two_stage_graph(program)), [0])
+    endless = block.solve(np.array([-3.0]), 1e-6, None)
+    assert (endless.bound, endless.x, endless.stopped) == (-np.inf, None, False)
+    least = block.solve(np.array([1.5]), 1e-6, None)
+    assert least.bound == pytest.approx(0.0)
+
+
 def test_the_published_sizes_are_closed(shared_data: Path) -> None:
     """Truth: the optimum of this file, with continuous first-stage quantities and binaries."""
     stages = read(shared_data / "stochastic-smps/sizes3.cor")[0].stages
