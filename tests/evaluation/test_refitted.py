@@ -99,8 +99,12 @@ def test_what_cannot_be_refitted_is_refused(grown):
         Refitted(short, BaseStock.fit, every=1).decide(None, START + 10)
 
 
-def test_frozen_orders_move_along(grown):
-    """What was frozen for periods that are over is gone."""
+def test_the_end_stays_and_frozen_orders_move_along(grown):
+    """Planning ends when it did; what was frozen for periods that are over is gone."""
+    for gone in (0, 5, HORIZON - 1):
+        later = moved_on(grown, START + gone)
+        assert later.start + later.horizon == START + HORIZON
+    assert moved_on(grown, START + HORIZON + 3).horizon == 1
     frozen = np.arange(3.0).reshape(1, 1, 3)
     later = moved_on(replace(grown, frozen=frozen), START + 2)
     assert later.frozen.ravel().tolist() == [2.0]

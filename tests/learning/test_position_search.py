@@ -46,6 +46,9 @@ def test_the_best_never_gets_worse():
     assert [again.trial() for _ in range(8)] == costs
     assert again.shape == search.shape
     assert isinstance(search.policy(instance(), DEMAND), CostToGo)
+    free = PositionSearch(subject, replace(SETTINGS, lead_time=0.0), 0)
+    assert free.shape.lead_time == 0.0
+    assert free.trial() != costs[0]
 
 
 def test_replays_lie_before_the_start():
