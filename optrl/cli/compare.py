@@ -33,7 +33,9 @@ def compare(
     policies: Annotated[
         str,
         typer.Option(
-            metavar="A,B,C", help="Names; see 'optrl policies'. NAME=FOLDER of trained ones."
+            metavar="A,B,C",
+            help="Names; see 'optrl policies'. NAME+updated learns of demand on its way; NAME=FOLDER "
+            "of trained ones.",
         ),
     ],
     scenarios: Annotated[int, typer.Option(min=1, help="Run at most so many.")] = 1000,
@@ -89,10 +91,10 @@ def compare(
     with console.status("reading"):
         from optrl.cli.comparison_progress import comparison_progress
         from optrl.comparison.compare import compare as run
-        from optrl.policies import find
+        from optrl.evaluation.policy_names import find_simulated
 
         for name in names:
-            find(name)
+            find_simulated(name)
         instance = read_subject(subject)
         entries: list[Entry] = [*names]
         entries += [load_trained(name, path, instance) for name, path in trained]

@@ -52,7 +52,7 @@ def simulate(
         from optrl.cli.memory import refuse_too_many_scenarios
         from optrl.cli.simulation_progress import simulation_progress
         from optrl.demand.fit import fit
-        from optrl.policies import find
+        from optrl.evaluation.policy_names import find_simulated
         from optrl.simulation.kpis import Indicators
         from optrl.simulation.rollout import simulate as roll_out
         from optrl.tables import load
@@ -60,7 +60,7 @@ def simulate(
         names, trained = split(policy)
         if len(names) + len(trained) != 1:
             raise OptrlError(f"--policy {policy}: give one policy; compare several by compare")
-        kinds = [find(name) for name in names]
+        kinds = [find_simulated(name) for name in names]
         instance = load(folder)
     count = scenarios or (1 if replay else SCENARIOS)
     periods = instance.kept_periods if replay else instance.horizon

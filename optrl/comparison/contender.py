@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from optrl.demand.base import DemandModel
 from optrl.errors import OptrlError
 from optrl.evaluation.judge import BOUND
+from optrl.evaluation.policy_names import find_simulated
 from optrl.identity import source_hash
 from optrl.instance import Instance
-from optrl.policies import find
 from optrl.policies.base import Policy
 from optrl.simulation.rollout import DecidingPolicy, SeparablePolicy
 
@@ -113,7 +113,9 @@ def _contender(entry: Entry, kept: bool) -> Contender:
         quick = isinstance(entry.policy, SeparablePolicy)
         key = f"{entry.name}-{entry.fingerprint}" if entry.fingerprint else entry.name
         return Contender(entry.name, key, quick, entry)
-    kind = find(entry) if isinstance(entry, str) else entry
-    source = source_hash(kind) if kept else ""
+    if isinstance(entry, str):
+        kind, source = find_simulated(entry), ""
+    else:
+        kind, source = entry, source_hash(entry) if kept else ""
     key = f"{kind.name}-{source}" if source else kind.name
     return Contender(kind.name, key, issubclass(kind, SeparablePolicy), kind)

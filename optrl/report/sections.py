@@ -11,6 +11,7 @@ from optrl_formulations.network import FloatArray
 
 from optrl.comparison.measurement import Measurement
 from optrl.comparison.result import Comparison
+from optrl.evaluation.policy_names import UPDATED
 from optrl.policies import find, names
 from optrl.report.causes import Contrast, Place, contrast, full_share, kind_costs
 from optrl.report.charts import intervals, lines, stacked
@@ -128,8 +129,12 @@ def _glossary(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         policy = row["policy"]
         about = "trained beforehand"
-        if policy in names():
-            about = (find(policy).__doc__ or "").strip().split("\n\n")[0]
+        plain = policy.removesuffix(UPDATED)
+        if plain in names():
+            about = (find(plain).__doc__ or "").strip().split("\n\n")[0]
+            about += (
+                "" if plain == policy else " Each period it updates what it believes of demand."
+            )
         entries.append(f"<dt>{name(policy)}</dt><dd>{text(' '.join(about.split()))}</dd>")
     return f"<details><summary>What the policies do</summary><dl>{''.join(entries)}</dl></details>"
 
