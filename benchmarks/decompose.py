@@ -6,6 +6,9 @@ Each run is a process of its own, so that its processor time and peak memory are
 program is solved by each method asked for, within a limit of processor time; a method that does
 not end is reported as "at least" that. The decomposition is timed until both bounds are certified
 within the target, building of its arrays and first prices included.
+
+``lots`` is another problem: items at one place, ordered in lots of their own, some with smallest
+quantities, all with fixed costs. Its rows are of a plan in whole lots, and of the bound for such.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +27,14 @@ import highspy
 import numpy as np
 import polars as pl
 from optrl_formulations.linear_program import LinearProgram
+from optrl_formulations.network import Resource
 from optrl_formulations.replenishment_arrays import build_replenishment
 from result_table import commit, write_results
 
+from optrl.building import build
 from optrl.decomposition.blocks.events import Event, Iterated, Stopping
 from optrl.decomposition.blocks.items import ReplenishmentItems
-from optrl.decomposition.blocks.replenishment import OracleName, decompose
+from optrl.decomposition.blocks.replenishment import OracleName, decompose, whole_plan
 from optrl.testbeds.shared_capacity import SharedCapacity
 
 STORES, PERIODS, TIGHTNESS, SWING = 4, 12, 1.0, 0.5
@@ -42,6 +48,58 @@ def problem(items: int) -> ReplenishmentItems:
     generator = np.random.default_rng(1)
     path = bed.demand.sample(1, bed.instance.start, PERIODS, generator)[0]
     return ReplenishmentItems.of(bed.instance, path)
+
+
+def in_lots(items: int) -> ReplenishmentItems:
+    """Items at one place behind one dock, in lots of 2-8, one path of Poisson demand."""
+    generator = np.random.default_rng(0)
+    mean = generator.gamma(2.0, 2.5, items)
+    volume, value = generator.uniform(0.5, 1.5, items), generator.uniform(0.5, 2.0, items)
+    lot = generator.integers(2, 9, items).astype(float)
+    season = 1 + SWING * np.sin(2 * np.pi * np.arange(PERIODS) / PERIODS)
+    demand = generator.poisson(mean[:, None] * season).astype(float)
+    dock = Resource("dock", "inbound", volume, np.array([float(volume @ mean)]), node=1)
+    instance = build(
+        "lots",
+        {"supplier": "supplier", "store": "stocking"},
+        {("supplier", "store"): 1},
+        ["store"],
+        unmet="lost",
+        horizon=PERIODS,
+        items=items,
+        holding_cost={"store": value},
+        shortage_cost={"store": generator.uniform(9.0, 39.0, items) * value},
+        on_hand={"store": np.round(2 * mean)},
+        resources_=(dock,),
+    )
+    fixed = (generator.uniform(0.0, 8.0, items) * value)[:, None]
+    two_lots = 2 * lot[:, None] * (generator.random((items, 1)) < 0.3)
+    network = replace(
+        instance.network, lot_size=lot[:, None], minimum_quantity=two_lots, fixed_cost=fixed
+    )
+    return ReplenishmentItems.of(replace(instance, network=network), demand[:, None, :])
+
+
+def planned_in_lots(items: int) -> dict[str, Any]:
+    """Gap of a plan in whole lots to the bound for whole lots."""
+    whole = in_lots(items)
+    began, wall = time.process_time(), time.perf_counter()
+    result = decompose(
+        whole, oracle="lots", stopping=Stopping(gap=1e-4, iterations=40), with_plan=False
+    )
+    if result.failure is not None:
+        raise RuntimeError(str(result.failure))
+    chosen = whole_plan(whole, result)
+    return {
+        "lower": chosen.lower,
+        "upper": chosen.cost,
+        "gap": chosen.gap,
+        "rounds": len(result.trace),
+        "cpu": time.process_time() - began,
+        "wall": time.perf_counter() - wall,
+        "note": f"{chosen.split} items split, {chosen.decided} decided, answer at the prices "
+        f"{chosen.excess:.2%} above a capacity, repair cost {chosen.repair_cost:.4g}",
+    }
 
 
 def decomposed(items: int, oracle: OracleName, target: float) -> dict[str, Any]:
@@ -141,6 +199,8 @@ def one(kind: str, items: int, target: float) -> dict[str, Any]:
     """One run in this process, with the peak of its resident memory."""
     if kind in METHODS:
         row = whole(items, kind)
+    elif kind == "lots":
+        row = planned_in_lots(items)
     else:
         row = decomposed(items, "flow" if kind == "flow" else "scenario_lp", target)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
@@ -154,6 +214,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--whole", type=int, default=10_000, help="largest N of whole programs")
     parser.add_argument("--blocks-of-programs", type=int, default=10_000, help="largest N of them")
+    parser.add_argument("--lots", type=int, default=10_000, help="largest N in whole lots")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--target", type=float, default=0.005)
     parser.add_argument("--limit", type=float, default=600.0, help="CPU seconds of whole programs")
@@ -166,6 +227,7 @@ def main() -> None:
     code, rows = commit(), []
     for items in options.items:
         kinds = ["flow"]
+        kinds += ["lots"] if items <= options.lots else []
         kinds += ["scenario_lp"] if items <= options.blocks_of_programs else []
         kinds += options.methods if items <= options.whole else []
         for kind in kinds:
@@ -193,6 +255,8 @@ def write(path: Path, rows: list[dict[str, Any]], code: str, options: argparse.N
             f"{SWING:g}, one path of Poisson demand; 12 capacity rows, about 214 columns an item",
             "flow, scenario_lp: the decomposition by that oracle, one process, level bundle; "
             "simplex, ipm, pdlp: HiGHS on the whole program",
+            "lots: a plan in whole lots, smallest quantities and fixed costs (1 place, 12 capacity "
+            "rows); lower is for whole lots, upper the plan",
             "CPU seconds on one thread of a shared machine, building of arrays included; "
             f"cpu_to_target: until (upper - lower) / upper <= {options.target:g} was certified; "
             "cpu: until 0.0001 and with the plan up to 10,000 items, until the target beyond",

@@ -12,6 +12,7 @@ import numpy as np
 from optrl_formulations.network import FloatArray
 
 from optrl.decomposition.blocks.checkpoint import require_checkpoint
+from optrl.decomposition.blocks.choice import Choice, choose
 from optrl.decomposition.blocks.driver import run
 from optrl.decomposition.blocks.engine import Engine
 from optrl.decomposition.blocks.engines.in_process import InProcess
@@ -23,11 +24,12 @@ from optrl.decomposition.blocks.master import Master
 from optrl.decomposition.blocks.masters.level_bundle import LevelBundle
 from optrl.decomposition.blocks.oracle import Recipe
 from optrl.decomposition.blocks.oracles.flow import FlowRecipe, refuse
+from optrl.decomposition.blocks.oracles.lots import LotsRecipe
 from optrl.decomposition.blocks.oracles.scenario_lp import ScenarioLpRecipe
 from optrl.decomposition.blocks.result import Result
 from optrl.identity import hash_of
 
-OracleName = Literal["flow", "scenario_lp"]
+OracleName = Literal["flow", "scenario_lp", "lots"]
 
 PARTS = 64
 """Parts that a problem is cut into where nothing is given, as far as items go."""
@@ -42,7 +44,7 @@ _PROGRAM_COLUMNS = 20_000
 _SAMPLE_SHARE = 0.3
 """Of the time, at most, for the program of a sample, and again for its decomposition."""
 
-_NESTED, _NESTED_FROM = 2_000, 20_000
+_NESTED, _NESTED_FROM = 2_000, 10_000
 """Items of a sample that is decomposed first, and from how many items on that pays."""
 
 
@@ -57,7 +59,7 @@ def fitting_oracle(problem: ReplenishmentItems) -> OracleName:
 
 def block_size(oracle: OracleName, problem: ReplenishmentItems) -> int:
     """Items of a block where nothing is given."""
-    if oracle == "flow":
+    if oracle != "scenario_lp":
         return _FLOW_BLOCK
     largest = max(int(_PROGRAM_COLUMNS / max(problem.columns_per_item, 1.0)), 1)
     size = int(np.clip(-(-len(problem) // PARTS), _SMALLEST_PROGRAM, _PROGRAM_BLOCK))
@@ -80,10 +82,11 @@ def decompose(
     resume: bool = False,
     told: Told | None = None,
 ) -> Result:
-    """Bound a problem from both sides, with a plan; integers are relaxed.
+    """Bound a problem from both sides, with a plan; integers are relaxed but by ``lots``.
 
     The optimum of the relaxed program lies between the result's bounds. Where nothing is integer
-    the plan is a plan of the problem itself.
+    the plan is a plan of the problem itself. With the oracle ``lots`` the lower bound is one for
+    whole lots, and tighter; the averaged plan is not whole, and `whole_plan` gives one that is.
 
     Args:
         problem: All items.
@@ -142,6 +145,29 @@ def decompose(
     )
 
 
+def whole_plan(
+    problem: ReplenishmentItems,
+    result: Result,
+    *,
+    engine: Engine | None = None,
+    time_limit: float | None = 60.0,
+) -> Choice:
+    """A plan in whole lots from what a run with the oracle ``lots`` found.
+
+    Args:
+        problem: All items.
+        result: Of `decompose` with ``oracle="lots"``.
+        engine: None for this process.
+        time_limit: Seconds for the integer program over the few items that remain open.
+
+    Raises:
+        BlockError: If no choice of answered plans holds the capacities.
+    """
+    recipes = [_recipe("lots", b, len(b), result.prices) for b in problem.blocks(_FLOW_BLOCK)]
+    chosen_by = InProcess() if engine is None else engine
+    return choose(result, recipes, chosen_by, time_limit=time_limit)
+
+
 def _first(
     problem: ReplenishmentItems,
     oracle: OracleName,
@@ -158,7 +184,7 @@ def _first(
     if found is None:
         count, found = 0, np.zeros(problem.coupling.shape)
     start = start_prices(problem, problem.coupling.clipped(found))
-    if oracle == "flow" and len(problem) >= _NESTED_FROM:
+    if oracle != "scenario_lp" and len(problem) >= _NESTED_FROM:
         count = _NESTED
         drawn = draw(problem, count, generator)
         start = (
@@ -209,6 +235,8 @@ def _parts(block: int, items: int) -> int:
 def _recipe(oracle: OracleName, block: ReplenishmentItems, parts: int, first: FloatArray) -> Recipe:
     if oracle == "flow":
         return FlowRecipe(block, parts)
+    if oracle == "lots":
+        return LotsRecipe(block, len(block))
     return ScenarioLpRecipe(block, first, parts)
 
 
