@@ -133,7 +133,10 @@ class Bundle:
         block = np.array([b for b, _ in self._points])
         average = (weight * self._share[block]) @ np.array([x for _, x in self._points])
         nu = solved.x[self._nu.slice].reshape(self._unit.shape)
-        return Proposal(nu * self._unit, -solved.objective, average)
+        multipliers = nu * self._unit
+        # The solver's tolerance on the sum, times the first stage, would be part of the bound.
+        multipliers -= self._share[:, None] * multipliers.sum(axis=0)
+        return Proposal(multipliers, -solved.objective, average)
 
     def _solve(self, centre: FloatArray) -> Solution:
         at = (centre / self._unit).ravel()

@@ -22,6 +22,7 @@ from optrl.decomposition.dual_decomposition import (
     DualSettings,
 )
 from optrl.decomposition.dual_decomposition.block import ScenarioBlock
+from optrl.decomposition.dual_decomposition.bundle import Bundle
 from optrl.decomposition.dual_decomposition.first_multipliers import first_multipliers
 from optrl.decomposition.sddp import two_stage_graph
 from optrl.formats.recognition import read
@@ -168,6 +169,24 @@ def test_limits_end_the_run_with_what_it_has() -> None:
     assert none.value == np.inf
     assert none.x is None
     assert none.explanation
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), scale=st.sampled_from([1.0, 1e4]))
+def test_proposals_sum_to_zero_beyond_the_tolerance_of_the_solver(seed: int, scale: float) -> None:
+    """Truth: what is left of the sum times the first stage would be added to the bound."""
+    rng = np.random.default_rng(seed)
+    share = rng.dirichlet(np.ones(5))
+    bundle = Bundle(share, np.arange(3), scale * rng.uniform(1, 9, size=3))
+    for _ in range(4):
+        points = [(g, float(rng.normal()), rng.uniform(0, 50, size=3)) for g in range(5)]
+        bundle.add(points)
+    # A first stage that all blocks share keeps the model finite.
+    bundle.add([(g, 3.0 * share[g], np.full(3, 20.0)) for g in range(5)])
+    found = bundle.propose(np.zeros((5, 3)), 0.0, 1.0)
+    size = np.abs(found.multipliers).sum()
+    np.testing.assert_allclose(found.multipliers.sum(axis=0), 0.0, atol=1e-14 * (1 + size))
+    assert found.average.shape == (3,)
 
 
 def test_a_gap_of_zero_ends_at_the_tolerance_of_the_solver() -> None:
