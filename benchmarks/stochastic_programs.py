@@ -36,7 +36,7 @@ ITERATIONS, GAP = 45, 1e-4
 SIZES = re.compile(r"param DemandsSecondStage :=(.*?);", re.DOTALL)
 
 # Scenarios that start together in a block, or stay in Benders' master; Benders with none elsewhere.
-TOGETHER = {"sizes3": 1, "sizes3 published": 1, "dcap233_200": 10}
+TOGETHER = {"sizes3": 1, "sizes3 published": 1, "dcap233_200": 40}
 RETAINED = {"r04-7-16": 2, "r04-9-16": 2}
 
 Row = dict[str, str | float | int | None]
