@@ -69,15 +69,55 @@ def test_what_is_printed_and_resumed(run: Any, small: Path, tmp_path: Path) -> N
     ("words", "message"),
     [
         (("--resume",), "needs a folder"),
+        (("--resume", "--out", "empty"), "nothing to go on from"),
         (("--oracle", "flow"), "items are not flows without capacities"),
         (("--master", "guess"), "guess"),
     ],
 )
-def test_wrong_use(run: Any, small: Path, words: tuple[str, ...], message: str) -> None:
+def test_wrong_use(
+    run: Any,
+    small: Path,
+    words: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Options that do not fit are refused in words."""
+    monkeypatch.chdir(tmp_path)
     found = run("decompose", small, *words)
     assert found.code == 2
     assert message in found.err
+
+
+def test_time_that_is_up_is_told(run: Any, small: Path, tmp_path: Path) -> None:
+    """Without a round nothing is claimed, and no orders are written."""
+    out = tmp_path / "out"
+    found = run("decompose", small, "--time-limit", 0, "--out", out)
+    assert found.code == 0, found.err
+    assert "no round was done, so that nothing is known; stopped: seconds" in found.out
+    assert not (out / "orders.csv").exists()
+    told = json.loads((out / "summary.json").read_text())
+    assert told["lower_bound"] is None
+    assert told["upper_bound"] is None
+    assert not told["plan"]
+
+
+def test_an_average_above_a_capacity_is_no_plan(run: Any, small: Path, tmp_path: Path) -> None:
+    """After one round at small prices capacities do not hold: where is said, no orders written."""
+    instance = load(small)
+    resources = tuple(
+        replace(r, capacity=0.3 * r.capacity, overflow_cost=np.inf)
+        for r in instance.network.resources
+    )
+    tight = replace(instance, network=replace(instance.network, resources=resources))
+    save(tight, tmp_path / "tight")
+    out = tmp_path / "out"
+    words = ("decompose", tmp_path / "tight", "--rounds", 1, "--out", out, "--block", 1)
+    found = run(*words, "--sample", 1)
+    assert found.code == 0, found.err
+    assert "no average of the plans answered so far holds the capacities" in found.out
+    assert "largest excess: " in found.out
+    assert not (out / "orders.csv").exists()
 
 
 def test_random_arrivals_are_part_of_the_assumption(run: Any, small: Path, tmp_path: Path) -> None:
