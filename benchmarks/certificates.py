@@ -194,7 +194,9 @@ def certified_rows(
     )
     name = "perfect information"
     known = kept.values(name, min(count, unpenalized))
-    perfect = known_perfect_information(source.instance, known, paths=source.name)
+    perfect = known_perfect_information(
+        source.instance, known, paths=source.name, seconds=kept.seconds(name, len(known))
+    )
     rows = []
     for bound in (controlled(relaxed, source, CONTROL), perfect):
         rows.append(_bound_row("iowa, simulated years", bound, 0.0) | _certified(upper, bound))
