@@ -198,12 +198,12 @@ def main() -> None:
     remarks = [
         "CPU seconds of one thread; gap: (value - bound) / |value| but of SDDP's bound to the",
         "published optimum; value of SDDP: mean of 200 simulated paths, with its 95 % interval;",
-        "iterations: rounds of SDDP, masters of Benders, rounds of dual decomposition; code: of",
-        "the row; rows older than the table's had 45 CPU seconds",
+        "iterations: rounds of SDDP, masters of Benders, rounds of dual decomposition;",
+        "seconds: CPU seconds allowed; code: commit of the row",
     ]
 
     def keep(row: Row) -> None:
-        rows.append({**row, "code": code})
+        rows.append({**row, "seconds": args.seconds, "code": code})
         print(row, flush=True)
         new = {r["instance"]: r for r in rows}
         stay = [new.pop(r["instance"], r) for r in old]
