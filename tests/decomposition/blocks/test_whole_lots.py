@@ -49,7 +49,7 @@ def behind_a_dock(
     network = replace(
         instance.network,
         lot_size=lot[:, None],
-        minimum_quantity=3.0 * (generator.random((items, 1)) < 0.5),
+        minimum_quantity=np.where(generator.random((items, 1)) < 0.5, 3.0, 0.0),
         fixed_cost=(generator.uniform(0.0, 6.0, items) * value)[:, None],
     )
     demand = generator.poisson(mean[:, None], (items, periods)).astype(float)

@@ -1,7 +1,7 @@
 """The box around the best prices in which a model of few cuts is trusted.
 
-It is measured in a scale by row: the price there, or a share of the largest where a row has none
-yet. It grows where a round kept most of what the model promised, and shrinks where it fell far
+It is measured in a scale by row: the price there, or a share of a typical one where a row has
+none yet. It grows where a round kept most of what the model promised, and shrinks where it fell far
 behind.
 """
 
@@ -82,7 +82,7 @@ class Box:
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Centre, lower and upper ends, shape (K,) each."""
         centre = standing.centre
-        reach = radius * np.maximum(centre, _FLOOR * typical_price(standing))
+        reach = radius * np.maximum(centre, _FLOOR * typical_prices(standing))
         upper = np.minimum(centre + reach, standing.coupling.price_limits)
         return centre, np.maximum(centre - reach, 0.0), upper
 
@@ -110,14 +110,21 @@ class Box:
             raise BlockCheckpointError(f"the checkpoint lacks the master's {error}") from error
 
 
-def typical_price(standing: Standing) -> float:
-    """Largest price at the best so far; before anything has a price, what a unit used costs."""
-    largest = float(standing.centre.max(initial=0.0))
-    if largest > 0:
-        return largest
-    cost = sum(float(np.abs(cost).sum()) for cost in standing.ledger.cost)
-    used = sum(float(usage.sum()) for usage in standing.ledger.usage)
-    return cost / used if cost > 0 and used > 0 else 1.0
+def typical_prices(standing: Standing) -> FloatArray:
+    """A price of each row at which it is worth as much as the dearest row at the best so far, (K,).
+
+    Before anything has a price each row is worth its share of all costs. Rows may count money or
+    units, so that their prices cannot be compared, but what they are worth can.
+    """
+    ledger, limits = standing.ledger, standing.coupling.limits
+    used = np.maximum(limits, np.stack(ledger.usage).sum(axis=1).mean(axis=0))
+    some = used > 0
+    used = np.where(some, used, float(np.median(used[some])) if some.any() else 1.0)
+    worth = float((standing.centre * used).max(initial=0.0))
+    if worth <= 0:
+        cost = sum(float(np.abs(cost).sum()) for cost in ledger.cost) / len(ledger.cost)
+        worth = max(cost, 1e-12) / max(len(limits), 1)
+    return worth / used
 
 
 _KEPT, _BROKEN = 0.5, -1.0

@@ -21,7 +21,7 @@ from optrl_formulations.network import FloatArray
 
 from optrl.decomposition.blocks.errors import BlockCheckpointError, BlockError
 from optrl.decomposition.blocks.master import MasterState, Standing
-from optrl.decomposition.blocks.masters.box import typical_price
+from optrl.decomposition.blocks.masters.box import typical_prices
 
 _PATIENCE = 5
 _UNKNOWN = 0.05
@@ -69,7 +69,7 @@ class Subgradient:
         centre, value = standing.centre, standing.value
         # Downwards from a price of zero leads nowhere.
         downhill = np.where((centre <= 0) & (self._direction < 0), 0.0, self._direction)
-        reach = np.maximum(centre, _FLOOR * typical_price(standing))
+        reach = np.maximum(centre, _FLOOR * typical_prices(standing))
         scale = reach / np.where(limits > 0, limits, max(float(limits.max(initial=0.0)), 1.0))
         length = float(downhill @ (scale * downhill))
         if length <= 0:
