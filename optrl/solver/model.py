@@ -121,9 +121,10 @@ class Model(LoadedProgram):
         if interrupted and not info.feasible:
             raise KeyboardInterrupt
         if not info.feasible:
+            within = "" if time_limit is None else f" within the time limit of {time_limit:g} s"
             raise NoSolutionError(
-                f"no feasible solution was found within the time limit of {time_limit:g} s; "
-                "allow more time or offer a first solution",
+                f"no feasible solution was found{within} (HiGHS ended with {info.status}); allow "
+                "more time, offer a first solution, or see diagnose() for coefficient ranges",
                 self._sign * info.bound,
             )
         worst = max(
