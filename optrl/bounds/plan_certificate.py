@@ -1,8 +1,9 @@
 """The certificate that every plan carries: of the policy that planned it.
 
 A plan is made for expected demand; what it is worth shows when the same policy meets random demand
-and plans anew each period. How many horizons are simulated follows the instance's size, within the
-time that planning took: a certificate from few is wide, and says so.
+and plans anew each period, with its belief updated where demand seen says something of later demand
+(`optrl.evaluation.updated`). How many horizons are simulated follows the instance's size, within
+the time that planning took: a certificate from few is wide, and says so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from optrl.bounds.errors import BoundFaultError
 from optrl.bounds.fluid import flows_of, refuse_large
 from optrl.bounds.policy_certificate import certify_policy, require_paths
 from optrl.demand.base import DemandModel
+from optrl.demand.fit import fit
 from optrl.errors import OptrlError
+from optrl.evaluation.policy_names import UPDATED, learns
 from optrl.planning.plan import Plan
 
 _FEWEST, _MOST = 4, 32
@@ -64,12 +67,13 @@ def certify_plan(
             count = max(_FEWEST, min(_MOST, _FLOWS // max(1, flows)))
             perfect = flows * count <= _PERFECT
             seconds = max(_SECONDS, plan.seconds)
+        believed = fit(instance) if demand is None else demand
         found = certify_policy(
             instance,
-            plan.policy,
+            plan.policy + (UPDATED if learns(believed) else ""),
             count,
-            demand=demand,
-            perfect_information=perfect,
+            demand=believed,
+            known_future=perfect,
             seed=seed,
             confidence=confidence,
             seconds=seconds,

@@ -1,29 +1,47 @@
-"""The certificate of a policy: simulated on demand of the model, bounded on the same paths."""
+"""The certificate of a policy: simulated on demand of the model, bounded on the same paths.
+
+**Stratified paths.** A policy's gap is small in most years and large in a few of high demand, which
+four or eight paths drawn as they come often miss: on examples/iowa limits of 97.5 % from four such
+paths held in 85 % of trials. Paths are therefore chosen from 16 times as many: sorted by what the
+fluid bound makes of their demand, which costs next to nothing, and one taken at random from each of
+as many parts as paths are wanted. Means stay unbiased. Student's interval, which counts differences
+between parts as if they were chance, is then too wide rather than too narrow (there: 98 %).
+
+Source: Glasserman, Monte Carlo Methods in Financial Engineering (2004), section 4.3.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
-from optrl_formulations.network import FloatArray
+from optrl_formulations.network import FloatArray, IntArray
 
 from optrl.bounds.certificate import Certificate, Upper, certify
 from optrl.bounds.errors import BoundError
 from optrl.bounds.fluid import Fluid
 from optrl.bounds.information_relaxation import information_relaxation
-from optrl.bounds.known_bounds import perfect_information_bound
+from optrl.bounds.known_bounds import known_perfect_information
+from optrl.bounds.lower_bound import LowerBound
 from optrl.bounds.paths import PathSource
 from optrl.bounds.penalty import Penalty
 from optrl.demand.base import DemandModel
 from optrl.demand.fit import fit
+from optrl.evaluation.perfect_information import perfect_information
+from optrl.evaluation.policy_names import find_simulated
 from optrl.instance import Instance
-from optrl.policies import find
 from optrl.simulation.rollout import DecidingPolicy, simulate
 from optrl.simulation.state import Decision, State
 
 LEAST_PATHS = 2
+
+_CANDIDATES = 16
+"""Paths of which one is simulated."""
+# Keeps the choice of paths apart from paths and penalties.
+_CHOICE = 8_203
 
 
 def require_paths(paths: int) -> None:
@@ -42,7 +60,7 @@ def certify_policy(
     paths: int,
     *,
     demand: DemandModel | None = None,
-    perfect_information: bool = True,
+    known_future: bool = True,
     penalty: Penalty | None = None,
     seed: int = 0,
     confidence: float = 0.95,
@@ -56,10 +74,10 @@ def certify_policy(
 
     Args:
         instance: The instance.
-        policy: Name of a policy, or a policy.
+        policy: Name of a policy (`optrl.evaluation.policy_names`), or a policy.
         paths: Simulated horizons, at least 2.
         demand: Draws demand, and what the policy believes; fitted to the instance when None.
-        perfect_information: Whether to bound by perfect information too, a linear program of the
+        known_future: Whether to bound by perfect information too, a linear program of the
             whole horizon for each path.
         penalty: Of an information relaxation beside them, chosen on other paths.
         seed: Of demand and random arrivals.
@@ -78,7 +96,9 @@ def certify_policy(
     model = fit(instance) if demand is None else demand
     source = PathSource(instance, model, seed)
     fluid = Fluid.of(instance, model, time_limit=time_limit)
-    costs = _simulated(source, policy, paths, seconds, told)
+    # Penalties are trained and evaluated on paths by their number.
+    numbers = stratified(source, fluid, paths) if penalty is None else np.arange(paths)
+    costs = _simulated(source, policy, numbers, seconds, told)
     done = len(costs)
     if done < LEAST_PATHS:
         raise BoundError(
@@ -86,34 +106,67 @@ def certify_policy(
             f"nothing of what the policy costs. Every policy costs at least {fluid.value:,.7g} (by "
             "expected demand); allow more time, or give the number of horizons"
         )
-    met = source.demand(0, done)
-    bounds = [fluid.bound(fluid.on(met), paths=source.name)]
-    if perfect_information:
-        bounds.append(
-            perfect_information_bound(
-                instance, met, seed=seed, paths=source.name, time_limit=time_limit
-            )
-        )
+    numbers, paths_name = numbers[:done], f"{len(numbers)} paths of {source.name}"
+    sample = np.concatenate([fluid.on(source.demand(k, k + 1)) for k in numbers])
+    bounds = [fluid.bound(sample, paths=paths_name)]
+    if known_future:
+        bounds.append(_perfect_information(source, numbers, paths_name, time_limit))
     if penalty is not None:
-        bounds.append(information_relaxation(source, penalty, done, time_limit=time_limit))
+        found = information_relaxation(source, penalty, done, time_limit=time_limit)
+        bounds.append(replace(found, paths=paths_name))
     name = policy if isinstance(policy, str) else str(getattr(policy, "name", "policy"))
-    return certify(Upper(name, costs, source.name), bounds, confidence=confidence)
+    return certify(Upper(name, costs, paths_name), bounds, confidence=confidence)
+
+
+def stratified(source: PathSource, fluid: Fluid, paths: int) -> IntArray:
+    """Numbers of paths, one of each part of many candidates sorted by their worth, shape (paths,).
+
+    In random order, so that those done when time is over are still a fair sample.
+    """
+    worth = [fluid.on(source.demand(k, k + 1))[0] for k in range(_CANDIDATES * paths)]
+    parts = np.argsort(worth, kind="stable").reshape(paths, _CANDIDATES)
+    generator = np.random.default_rng([source.seed, _CHOICE])
+    chosen: IntArray = parts[np.arange(paths), generator.integers(_CANDIDATES, size=paths)]
+    return generator.permutation(chosen)
+
+
+def _perfect_information(
+    source: PathSource, numbers: IntArray, paths_name: str, time_limit: float | None
+) -> LowerBound:
+    """Perfect information path by path."""
+    began = time.process_time()
+    values = [
+        perfect_information(
+            source.instance,
+            source.demand(k, k + 1),
+            seed=source.seed,
+            first_scenario=int(k),
+            time_limit=time_limit,
+        ).bound
+        for k in numbers
+    ]
+    return known_perfect_information(
+        source.instance,
+        np.concatenate(values),
+        paths=paths_name,
+        seconds=time.process_time() - began,
+    )
 
 
 def _simulated(
     source: PathSource,
     policy: str | DecidingPolicy,
-    paths: int,
+    numbers: IntArray,
     seconds: float | None,
     told: Callable[[int], None],
 ) -> FloatArray:
     """Costs on the first paths, on as many as the time allows."""
     end = np.inf if seconds is None else time.perf_counter() + seconds
     instance, costs = source.instance, []
-    for number in range(paths):
+    for number in numbers.tolist():
         # Each path meets the policy as it was fitted, whatever it remembers of another.
         decider = (
-            find(policy).fit(instance, source.model, seed=source.seed)
+            find_simulated(policy).fit(instance, source.model, seed=source.seed)
             if isinstance(policy, str)
             else policy
         )
@@ -129,7 +182,7 @@ def _simulated(
         except _OutOfTimeError:
             break
         costs.append(float(run.total_cost[0]))
-        told(number + 1)
+        told(len(costs))
     return np.array(costs)
 
 

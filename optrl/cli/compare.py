@@ -34,8 +34,8 @@ def compare(
         str,
         typer.Option(
             metavar="A,B,C",
-            help="Names; see 'optrl policies'. NAME+updated learns of demand on its way; NAME=FOLDER "
-            "of trained ones.",
+            help="Names; see 'optrl policies'. NAME+updated learns of demand on its way; "
+            "NAME=FOLDER of trained ones.",
         ),
     ],
     scenarios: Annotated[int, typer.Option(min=1, help="Run at most so many.")] = 1000,

@@ -64,9 +64,9 @@ def _certificate(console: Console, summary: dict[str, Any]) -> None:
         [
             f"certificate on {found['paths']} horizons of random demand, {found['confidence']:.0%} "
             "for all of it:",
-            f"  {summary['policy']} costs {found['cost']:,.7g}, at most {high}",
+            f"  {found['policy']} costs {found['cost']:,.7g}, at most {high}",
             f"  every policy costs at least {low} ({found['bound']})",
-            f"  {summary['policy']} is above the cheapest by {within}",
+            f"  {found['policy']} is above the cheapest by {within}",
             *(f"  it assumes: {each}" for each in found["assumption"].split("; ")),
         ],
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from optrl.demand.base import DemandModel
+from optrl.demand.base import DemandModel, LearningDemand, PeriodDependence
 from optrl.evaluation.updated import Updated
 from optrl.instance import Instance
 from optrl.policies import find
@@ -26,6 +26,12 @@ def find_simulated(name: str) -> type[Policy]:
     plain = name.removesuffix(UPDATED)
     kind = find(plain)
     return kind if plain == name else updating(kind)
+
+
+def learns(model: DemandModel) -> bool:
+    """Whether a path's demand says something of its later demand, and the model can tell what."""
+    independent = isinstance(model, PeriodDependence) and model.independent_periods
+    return isinstance(model, LearningDemand) and not independent
 
 
 def updating(kind: type[Policy]) -> type[Policy]:

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from optrl.bounds.errors import BoundError
+from optrl.bounds.fluid import Fluid
+from optrl.bounds.paths import PathSource
 from optrl.bounds.plan_certificate import certify_plan
-from optrl.bounds.policy_certificate import certify_policy
+from optrl.bounds.policy_certificate import certify_policy, stratified
+from optrl.demand.fit import fit
 from optrl.planning.plan import plan
 from optrl.testing import random_instance
 
@@ -54,3 +57,20 @@ def test_one_horizon_is_refused(made):
     """It says nothing of the sampling error."""
     with pytest.raises(BoundError, match="at least 2"):
         certify_plan(made, 1)
+
+
+def test_stratified_paths_are_unbiased_and_reach_the_tails(made):
+    """Over many seeds their mean worth is the model's, with far less spread than paths as drawn."""
+    instance = made.instance
+    model = fit(instance)
+    fluid = Fluid.of(instance, model)
+    means, plain = [], []
+    for seed in range(60):
+        source = PathSource(instance, model, seed)
+        numbers = stratified(source, fluid, 4)
+        assert len(set(numbers.tolist())) == 4
+        means.append(np.mean([fluid.on(source.demand(k, k + 1)) for k in numbers]))
+        plain.append(fluid.on(source.demand(0, 4)).mean())
+    error = np.std(means, ddof=1) / 60**0.5
+    assert abs(np.mean(means) - fluid.value) <= 4 * error
+    assert np.std(means) < 0.6 * np.std(plain)

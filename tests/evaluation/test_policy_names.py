@@ -1,13 +1,16 @@
 """Policies that update their beliefs are named, compared and kept like any other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import optrl
+from optrl.bounds.plan_certificate import certify_plan
 from optrl.demand.negative_binomial import NegativeBinomial
 from optrl.demand.paths import steady
 from optrl.errors import OptrlError
-from optrl.evaluation.policy_names import find_simulated
+from optrl.evaluation.policy_names import find_simulated, learns
 from optrl.evaluation.updated import Updated
 from optrl.testing import random_instance
 
@@ -36,6 +39,21 @@ def test_where_years_differ_in_level_updating_pays(tmp_path):
     assert found.pairs["proven"].all()
     again = optrl.compare(instance, names, folder=tmp_path, **how)
     assert (again.cost == found.cost).all()
+
+
+def test_a_plan_is_certified_by_the_policy_that_learns_where_there_is_something_to_learn():
+    """Otherwise by the policy as it is: Poisson demand of one period says nothing of the next."""
+    instance = random_instance(np.random.default_rng(2), items=1, horizon=10, resources=False)
+    expected = np.full((1, len(instance.demand.nodes)), 20.0)
+    size = np.full(expected.shape, np.inf)
+    level = NegativeBinomial(
+        instance.demand.nodes, steady(expected), size, level_variance=np.ones(1)
+    )
+    steadfast = replace(level, level_variance=np.zeros(1))
+    for model, name in ((level, "base_stock+updated"), (steadfast, "base_stock")):
+        assert learns(model) == name.endswith("+updated")
+        made = optrl.plan(instance, "base_stock", demand=model, explain=False)
+        assert certify_plan(made, 2, demand=model).certificate["policy"] == name
 
 
 def test_demand_that_teaches_nothing_is_refused():
