@@ -172,7 +172,7 @@ def _fluid(runner: Runner, result: Comparison) -> tuple[LowerBound | None, str]:
     if runner.scenarios.model is None:
         return None, "replayed demand is one path, of which nothing is expected"
     if runner.warm_up:
-        return None, f"the first {runner.warm_up} periods are left out of costs, and bounds count all"
+        return None, f"costs leave out the first {runner.warm_up} periods, and bounds count all"
     try:
         return runner.fluid(result.scenarios), ""
     except OptrlError as error:
