@@ -70,6 +70,8 @@ class EndingDemand:
     def given(self, seen: FloatArray, first: int) -> DemandModel:
         """What is believed once some of a path was seen; it ends when it did.
 
+        What is seen from the end on says nothing of demand before it.
+
         Raises:
             OptrlError: If the model is not a `LearningDemand`.
         """
@@ -77,7 +79,8 @@ class EndingDemand:
             raise OptrlError(
                 f"{type(self.model).__name__} demand learns nothing from what was seen"
             )
-        return until(self.model.given(seen, first), self.stop)
+        before = seen[:, :, : max(self.stop - first, 0)]
+        return until(self.model.given(before, first), self.stop)
 
     def _cut(self, values: FloatArray, first: int) -> FloatArray:
         kept: Any = np.arange(first, first + values.shape[-1]) < self.stop

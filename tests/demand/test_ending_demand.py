@@ -66,3 +66,13 @@ def test_what_is_believed_later_ends_at_the_same_period(model):
     assert not later.mean(STOP, 2).any()
     with pytest.raises(OptrlError, match="Poisson"):
         until(Poisson(np.array([1]), steady(np.ones((1, 1)))), STOP).given(seen[:, :1], 0)
+
+
+def test_what_is_seen_after_the_end_is_not_learned_from(model):
+    """Empty periods that no demand was expected of are no sign of a low level."""
+    ended = until(model, STOP)
+    seen = np.full((1, 2, STOP + 4), 20.0)
+    seen[:, :, STOP:] = 0.0
+    believed = [ended.given(each, 0).mean(4, 1) for each in (seen, seen[:, :, :STOP])]
+    np.testing.assert_array_equal(*believed)
+    assert ended.given(seen[:, :, STOP:], STOP).mean(4, 1).sum() == model.mean(4, 1).sum()

@@ -39,6 +39,29 @@ def test_poisson_totals_update_a_gamma_level_in_closed_form():
     np.testing.assert_allclose(found[1], shape / rate**2, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("expected", "observed", "variance"),
+    [
+        (1e4, 10_111, 0.1),
+        (1e6, 1_013_000, 0.1),
+        (1e4, 1e4, 1e-4),
+        (3_000, 0, 0.5),
+        (5, 100, 4.0),
+        (0, 0, 4.0),
+        (5, 0, 4.0),
+    ],
+)
+def test_beliefs_may_be_narrow_wide_or_far_from_what_was_expected(expected, observed, variance):
+    """Large totals leave an error of a thousandth, no demand at all a level near zero."""
+    each = np.full((1, 10), 0.1)
+    center, width = level_posterior(
+        each * observed, each * expected, np.full((1, 10), np.inf), np.array([variance])
+    )
+    shape, rate = 1 / variance + observed, 1 / variance + expected
+    np.testing.assert_allclose(center, shape / rate, rtol=1e-3)
+    np.testing.assert_allclose(width, shape / rate**2, rtol=5e-3)
+
+
 def test_a_known_level_is_not_learned_and_nothing_seen_changes_nothing():
     """Where the variance is zero the level stays 1; without demand the prior comes back."""
     seen = np.full((2, 5), 30.0)
