@@ -1,17 +1,14 @@
 """Learns the shape of position values through the decisions of the programs that they end.
 
 Each trial lets the program with one other `Shape` decide on fixed paths of demand and keeps it
-where that costs less: a compass search over the logarithms of its numbers, with common random
-numbers, so that a difference in cost is one of decisions and not of luck. The cost is that of the
-program's own decisions in the simulator, with all limits: nothing is learned from values that the
-program would not meet.
+where that costs less: a compass search (`optrl.learning.compass`) over the logarithms of its
+numbers, with common random numbers, so that a difference in cost is one of decisions and not of
+luck. The cost is that of the program's own decisions in the simulator, with all limits: nothing is
+learned from values that the program would not meet.
 
 An instance with history may be replayed instead: on the weeks before its start, from earlier
 starts, each with demand fitted to what came before (`replays`), and fitted anew as the replay moves
 on where policies are (`refit`). What lies after its start is never looked at.
-
-Source: Kolda, Lewis & Torczon (2003), Optimization by direct search: new perspectives on some
-classical and modern methods, SIAM Review 45(3), algorithm 1 (compass search).
 """
 
 from __future__ import annotations
@@ -27,6 +24,7 @@ from optrl.demand.fit import fit
 from optrl.evaluation.refitted import Refitted
 from optrl.instance import Instance
 from optrl.learning.base import Subject, TrainingError
+from optrl.learning.compass import Compass
 from optrl.policies.cost_to_go import CostToGo
 from optrl.policies.position_values import Shape
 from optrl.policies.program_endings import PositionEnding
@@ -99,19 +97,18 @@ class PositionSearch:
     def __init__(self, subject: Subject, settings: SearchSettings, seed: int) -> None:
         self._subject, self._settings, self._seed = subject, settings, seed
         self._trials = [*_simulated(subject, settings, seed), *_replayed(subject, settings)]
-        self._center = np.log(np.array(settings.first))
-        self._step, self._direction, self._done = settings.step, 0, 0
-        self._best, self._moved = float("inf"), 0
+        start = np.log(np.array(settings.first))
+        self._compass = Compass(start, settings.step, settings.smallest)
 
     @property
     def shape(self) -> Shape:
         """The best shape so far."""
-        return self._shape(self._center)
+        return self._shape(self._compass.best)
 
     @property
     def best(self) -> float:
         """Its cost a period, on the paths that it was chosen on."""
-        return self._best
+        return self._compass.cost
 
     def trial(self) -> float:
         """Try one more shape.
@@ -119,32 +116,14 @@ class PositionSearch:
         Returns:
             Its cost a period.
         """
-        tried = self._center.copy()
-        if self._done:
-            which, back = divmod(self._direction, 2)
-            tried[which] += -self._step if back else self._step
+        tried = self._compass.propose()
         cost = self._cost(self._shape(tried))
-        if cost < self._best:
-            self._best, self._center, self._moved = cost, tried, 1
-        elif self._done:
-            self._next_direction()
-        self._done += 1
+        self._compass.tell(tried, cost)
         return cost
 
     def _shape(self, logarithms: FloatArray) -> Shape:
         numbers = dict(zip(_NAMES, np.exp(logarithms).tolist(), strict=True))
         return Shape(**numbers, lead_time=self._settings.lead_time)
-
-    def _next_direction(self) -> None:
-        self._direction += 1
-        if self._direction < 2 * len(_NAMES):
-            return
-        self._direction = 0
-        if not self._moved:
-            self._step /= 2
-            if self._step < self._settings.smallest:
-                self._step = self._settings.step
-        self._moved = 0
 
     def policy(self, instance: Instance, demand: DemandModel) -> CostToGo:
         """The program with the best shape so far."""
