@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 from optrl_formulations.network import FloatArray, IntArray
 
-from optrl.demand.base import DemandModel, LearningDemand, TotalFamily, TotalShape
+from optrl.demand.base import (
+    DemandModel,
+    LearningDemand,
+    PeriodDependence,
+    TotalFamily,
+    TotalShape,
+)
 from optrl.errors import OptrlError
 
 
@@ -45,6 +51,11 @@ class EndingDemand:
     def nodes(self) -> IntArray:
         """Node index of each demand node, shape (D,)."""
         return self.model.nodes
+
+    @property
+    def independent_periods(self) -> bool:
+        """Whether the model says so; an end that is known ties no periods together."""
+        return isinstance(self.model, PeriodDependence) and self.model.independent_periods
 
     def mean(self, first: int, periods: int) -> FloatArray:
         """Expected demand, shape (N, D, periods)."""

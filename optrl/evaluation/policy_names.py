@@ -36,9 +36,10 @@ def learns(model: DemandModel) -> bool:
 
 def updating(kind: type[Policy]) -> type[Policy]:
     """The policy that decides as another does, on beliefs that it updates each period."""
+    name = kind.name + UPDATED
 
     def fit(instance: Instance, demand: DemandModel, seed: int = 0) -> Updated:
-        return Updated(instance, demand, lambda i, d: kind.fit(i, d, seed=seed))
+        return Updated(instance, demand, lambda i, d: kind.fit(i, d, seed=seed), name=name)
 
-    members = {"name": kind.name + UPDATED, "fit": staticmethod(fit), "decide": Updated.decide}
+    members = {"name": name, "fit": staticmethod(fit), "decide": Updated.decide}
     return cast("type[Policy]", type(f"Updating{kind.__name__}", (), members))

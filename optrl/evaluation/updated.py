@@ -47,18 +47,22 @@ class Updated:
         demand: What is believed at its start.
         make: Fits the policy to an instance and what is believed about its demand; called anew
             for each belief where the policy is not a `BelievingPolicy`.
+        name: Name in tables and errors.
 
     Raises:
         OptrlError: If the demand model learns nothing from what is seen.
     """
 
-    def __init__(self, instance: Instance, demand: DemandModel, make: Make) -> None:
+    def __init__(
+        self, instance: Instance, demand: DemandModel, make: Make, *, name: str = "updated"
+    ) -> None:
         """See the class."""
         if not isinstance(demand, LearningDemand):
             raise OptrlError(
                 f"{type(demand).__name__} demand learns nothing from what was seen: let the policy "
                 "decide without updates, or choose demand_family 'negative_binomial'"
             )
+        self.name = name
         self._instance, self._demand, self._make = instance, demand, make
         self._first = make(instance, demand)
 

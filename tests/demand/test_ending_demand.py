@@ -68,6 +68,15 @@ def test_what_is_believed_later_ends_at_the_same_period(model):
         until(Poisson(np.array([1]), steady(np.ones((1, 1)))), STOP).given(seen[:, :1], 0)
 
 
+def test_periods_are_as_independent_as_the_models(model):
+    """A model that does not say is not believed to be."""
+    plain = Replay(DemandTable(np.array([1]), 0, np.ones((1, 1, 9))))
+    poisson = Poisson(np.array([1]), steady(np.ones((1, 1))))
+    found = [until(each, STOP).independent_periods for each in (model, poisson)]
+    assert found == [False, True]
+    assert until(plain, STOP).independent_periods == getattr(plain, "independent_periods", False)
+
+
 def test_what_is_seen_after_the_end_is_not_learned_from(model):
     """Empty periods that no demand was expected of are no sign of a low level."""
     ended = until(model, STOP)

@@ -12,6 +12,7 @@ from optrl.demand.paths import steady
 from optrl.errors import OptrlError
 from optrl.evaluation.policy_names import find_simulated, learns
 from optrl.evaluation.updated import Updated
+from optrl.simulation.rollout import simulate
 from optrl.testing import random_instance
 
 
@@ -21,6 +22,16 @@ def test_the_suffix_makes_a_policy_update_its_belief():
     assert (plain.name, learning.name) == ("base_stock", "base_stock+updated")
     with pytest.raises(OptrlError, match="no_such"):
         find_simulated("no_such+updated")
+
+
+def test_rollouts_tell_the_name_of_the_policy_that_updates():
+    """Results name what decided, not the class that updates any policy."""
+    instance = random_instance(np.random.default_rng(2), items=1, horizon=4, resources=False)
+    nodes = instance.demand.nodes
+    model = NegativeBinomial(nodes, steady(np.ones((1, len(nodes)))), np.ones((1, len(nodes))))
+    paths = model.sample(1, instance.start, 4, np.random.default_rng(0))
+    policy = find_simulated("base_stock+updated").fit(instance, model)
+    assert simulate(instance, policy, paths, seed=0).policy == "base_stock+updated"
 
 
 def test_where_years_differ_in_level_updating_pays(tmp_path):
