@@ -15,8 +15,10 @@ the bound is proved and its number on each path known too (`optrl.bounds.fluid`)
 is the bound plus the mean difference: a control variate, and often far more exact than the mean.
 
 **Faults.** The expectation of a bound cannot exceed that of a cost. Where a paired difference is
-proved negative at the same share of error, or an estimated cost is proved below a proved bound,
-one of the two numbers is wrong, and `BoundFaultError` says which two.
+proved negative at the same share of error, or the limit above a cost lies below the limit under a
+bound, one of the two numbers is wrong, and `BoundFaultError` says which two. A sound bound that a
+policy reaches is accused with that probability too, and more often where few paths all miss a rare
+event, such as an order that never arrives.
 
 The statements rest on means over paths being about normal (Student's t).
 
@@ -61,7 +63,8 @@ class Certificate:
 
     Attributes:
         policy: Name of the policy.
-        cost: Estimated expected cost; by control variate where the bound is proved and paired.
+        cost: Estimated expected cost; by control variate where the bound is proved and paired and
+            that is the more exact.
         upper: Its upper confidence limit.
         bound: The bound that gives the smallest gap.
         lower: Lower confidence limit of that bound.
@@ -158,7 +161,10 @@ def certify(upper: Upper, bounds: Sequence[LowerBound], *, confidence: float = 0
             gap = min(gap, estimate + width)
             if bound.proved:
                 # Both statements hold at once, and the second needs no sample of the bound.
-                expected, high = bound.mean + estimate, min(high, bound.mean + estimate + width)
+                high = min(high, bound.mean + estimate + width)
+                expected = min(bound.mean + estimate if width < spread else cost, high)
+        if high < low - _ROUNDING * max(1.0, abs(low)):
+            raise _fault(upper, bound, low - high)
         found = Certificate(
             policy=upper.policy,
             cost=expected,
@@ -202,10 +208,15 @@ def _refuse_fault(upper: Upper, bound: LowerBound, together: bool, error: float)
         highest = float(upper.cost.mean()) - bound.mean
         highest += one_sided(float(np.hypot(*spreads)), count, error)
     if highest < -scale:
-        raise BoundFaultError(
-            f"the {bound.name} bound is {bound.mean:.8g}, and policy {upper.policy!r} was "
-            f"simulated to cost {float(upper.cost.mean()):.8g}: even with the sampling error of "
-            f"both, the cost lies {-highest:.4g} below what no policy can cost. Either the bound "
-            "does not apply (other demand, arrivals, horizon or costs than simulated) or one of "
-            f"the two programs is wrong. The bound assumes: {bound.assumption}"
-        )
+        raise _fault(upper, bound, -highest)
+
+
+def _fault(upper: Upper, bound: LowerBound, below: float) -> BoundFaultError:
+    return BoundFaultError(
+        f"the {bound.name} bound is {bound.mean:.8g}, and policy {upper.policy!r} was simulated to "
+        f"cost {float(upper.cost.mean()):.8g}: even with the sampling error of both, the cost lies "
+        f"{below:.4g} below what no policy can cost. Either the bound does not apply (other "
+        "demand, arrivals, horizon or costs than simulated), or one of the two programs is wrong, "
+        "or chance made these paths cheap, which more paths rule out. The bound assumes: "
+        f"{bound.assumption}"
+    )

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from optrl.bounds.errors import BoundFaultError
 from optrl.bounds.fluid import flows_of, refuse_large
 from optrl.bounds.policy_certificate import certify_policy, require_paths
 from optrl.demand.base import DemandModel
@@ -54,7 +53,6 @@ def certify_plan(
 
     Raises:
         BoundError: If fewer than 2 horizons are asked for.
-        BoundFaultError: If the policy is proved to cost less than a bound.
     """
     if paths is not None:
         require_paths(paths)
@@ -80,8 +78,6 @@ def certify_plan(
             time_limit=time_limit,
             told=told,
         )
-    except BoundFaultError:
-        raise
     except OptrlError as error:
         # The plan is there and stays; why nothing is certified is said with it.
         return replace(plan, certificate=None, uncertified=str(error))

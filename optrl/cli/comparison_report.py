@@ -54,6 +54,8 @@ def print_comparison(comparison: Comparison) -> None:
     confidence = f"{100 * settings.confidence:g} %"
     if certificates:
         _print_certificates(console, certificates, confidence)
+        if comparison.uncertified:
+            console.print(f"no fluid bound: {comparison.uncertified}", soft_wrap=True)
     else:
         console.print(f"no certified gap: {comparison.uncertified}", soft_wrap=True)
     if comparison.scenarios == 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from optrl.bounds.errors import BoundFaultError
 from optrl.bounds.lower_bound import LowerBound
 from optrl.comparison.contender import Entry, contenders
 from optrl.comparison.measurement import Measurement, join
@@ -164,7 +165,18 @@ def compare(
             break
     bound = runner.bound(0, min(bound_scenarios, result.scenarios))
     fluid, uncertified = _fluid(runner, result)
-    return replace(result, bound=bound, fluid=fluid, uncertified=uncertified)
+    return _certified(replace(result, bound=bound, fluid=fluid, uncertified=uncertified))
+
+
+def _certified(result: Comparison) -> Comparison:
+    """The comparison, without the fluid bound where costs contradict it: the ranking stays."""
+    try:
+        _ = result.certificates
+    except BoundFaultError as error:
+        if result.fluid is None:
+            raise
+        return _certified(replace(result, fluid=None, uncertified=str(error)))
+    return result
 
 
 def _fluid(runner: Runner, result: Comparison) -> tuple[LowerBound | None, str]:

@@ -111,6 +111,19 @@ def test_a_bound_above_the_cost_is_a_fault(paths):
         certify(Upper("cheap", costs), [LowerBound("wrong", "", (), value=11.0)])
 
 
+def test_a_loose_pairing_spoils_neither_cost_nor_fault():
+    """Cost stays below its limit, and a limit below a proved bound is a fault, paired or not."""
+    generator = np.random.default_rng(4)
+    costs, wild = 10 + generator.normal(0, 0.1, 6), generator.normal(0, 50, 6)
+    sound = LowerBound("wild", "", (), value=9.0, sample=9 + wild, paths="p")
+    found = certify(Upper("x", costs, "p"), [sound])
+    assert found.lower <= found.cost <= found.upper
+    assert found.cost == pytest.approx(costs.mean())
+    wrong = LowerBound("wild", "", (), value=11.0, sample=11 + wild, paths="p")
+    with pytest.raises(BoundFaultError, match="chance"):
+        certify(Upper("x", costs, "p"), [wrong])
+
+
 def test_nothing_is_certified_of_nothing():
     """No bound, no cost, or numbers that are none are errors."""
     with pytest.raises(BoundError, match="no bound"):

@@ -8,6 +8,7 @@ from optrl.bounds.fluid import Fluid
 from optrl.bounds.paths import PathSource
 from optrl.bounds.plan_certificate import certify_plan
 from optrl.bounds.policy_certificate import certify_policy, stratified
+from optrl.comparison.compare import compare
 from optrl.demand.fit import fit
 from optrl.planning.plan import plan
 from optrl.testing import random_instance
@@ -51,6 +52,35 @@ def test_a_program_not_solved_in_time_is_the_reason(made):
     found = certify_plan(made, time_limit=0.0)
     assert found.certificate is None
     assert "time limit" in found.uncertified
+
+
+class Overstated:
+    """A demand model whose mean is three times what it draws."""
+
+    def __init__(self, model):
+        self.nodes, self.variance, self.sample = model.nodes, model.variance, model.sample
+        self.total_variance, self._model = model.total_variance, model
+
+    def mean(self, first, periods):
+        """Too high."""
+        return 3 * self._model.mean(first, periods)
+
+
+def test_a_bound_that_costs_contradict_loses_no_plan_and_no_ranking(made):
+    """The reason stands in the certificate's place; perfect information certifies as before."""
+    wrong = Overstated(fit(made.instance))
+    found = certify_plan(made, 4, demand=wrong)
+    assert found.certificate is None
+    assert "the fluid bound is" in found.uncertified
+    assert found.tables is made.tables
+    compared = compare(made.instance, ["base_stock"], scenarios=8, demand=wrong)
+    assert compared.fluid is None
+    assert not compared.certificates
+    assert "the fluid bound is" in compared.summary()["uncertified"]
+    bounded = compare(
+        made.instance, ["base_stock"], scenarios=8, demand=wrong, bound_scenarios=8
+    ).certificates
+    assert bounded["base_stock"].considered == ("perfect information",)
 
 
 def test_one_horizon_is_refused(made):
