@@ -27,6 +27,7 @@ import torch
 from iowa_cost_to_go import learned
 from optrl_formulations.network import FloatArray
 from result_table import commit, write_results
+from scipy import stats
 from sddp_lost_sales import MEAN, PERIODS
 
 from optrl.bounds.certificate import Upper, certify
@@ -242,11 +243,12 @@ def cost_of(source: PathSource, number: int) -> float:
 
 def _bound_row(case: str, bound: LowerBound, before: float) -> Row:
     count = len(bound.sample)
+    quantile = float(stats.t.ppf(0.975, count - 1)) if count > 1 else float("inf")
     return {
         "case": case,
         "bound": bound.name,
         "value": bound.mean,
-        "half_width": None if bound.proved else 1.96 * bound.standard_error,
+        "half_width": None if bound.proved else quantile * bound.standard_error,
         "paths": count,
         "cpu_seconds": bound.seconds + before,
     }
