@@ -24,8 +24,8 @@ _FLOWS = 1_000_000
 """Flows of all horizons simulated together, where their number is not given."""
 _PERFECT = 500_000
 """Flows of all horizons up to which each is bounded by perfect information too."""
-_SECONDS = 10.0
-"""Least time for simulation where the number of horizons is not given."""
+_SECONDS = (10.0, 60.0)
+"""Least and most time for simulation where the number of horizons is not given."""
 
 
 def certify_plan(
@@ -44,7 +44,7 @@ def certify_plan(
         plan: The plan.
         paths: Simulated horizons, each bounded by perfect information too; when None as many as
             suit the instance's size, and no more than are done in the time that planning took (10
-            seconds at least), with perfect information where that is cheap.
+            seconds at least, 60 at most), with perfect information where that is cheap.
         demand: Draws demand; fitted to the instance when None.
         seed: Of demand and random arrivals.
         confidence: Of all that the certificate says, together.
@@ -64,7 +64,7 @@ def certify_plan(
             flows = flows_of(instance)
             count = max(_FEWEST, min(_MOST, _FLOWS // max(1, flows)))
             perfect = flows * count <= _PERFECT
-            seconds = max(_SECONDS, plan.seconds)
+            seconds = min(max(_SECONDS[0], plan.seconds), _SECONDS[1])
         believed = fit(instance) if demand is None else demand
         found = certify_policy(
             instance,

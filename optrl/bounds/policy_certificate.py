@@ -5,7 +5,9 @@ four or eight paths drawn as they come often miss: on examples/iowa limits of 97
 paths held in 85 % of trials. Paths are therefore chosen from 16 times as many: sorted by what the
 fluid bound makes of their demand, which costs next to nothing, and one taken at random from each of
 as many parts as paths are wanted. Means stay unbiased. Student's interval, which counts differences
-between parts as if they were chance, is then too wide rather than too narrow (there: 98 %).
+between parts as if they were chance, is then too wide rather than too narrow (there: 98 %), where
+demand drives the gap. Random arrivals are not ranked by it: where orders are lost one time in ten,
+limits of 95 % from four to eight paths were missed in 10 to 11 % of trials.
 
 Source: Glasserman, Monte Carlo Methods in Financial Engineering (2004), section 4.3.
 """
